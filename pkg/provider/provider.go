@@ -1,0 +1,221 @@
+// Package provider owns the port to payment providers: the roles a provider
+// can play, the words they answer with, and nothing else. Each provider is one
+// folder that implements the roles it has; adding a provider is adding a folder
+// and naming it in the registry.
+//
+// A browser return and a callback give a hint to go and ask. Only [Statuser]
+// gives evidence.
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"quittance/pkg/money"
+	"quittance/pkg/seal"
+)
+
+// Account is a merchant's account at a provider, with its secrets in the open:
+// it lives in the process that uses it and is never stored or sent.
+type Account struct {
+	ID       string
+	Merchant string
+	Provider string
+	// Settings and Secrets are the provider's own; each folder documents them.
+	Settings map[string]string
+	Secrets  map[string]seal.Secret
+}
+
+// Provider is what every folder offers, beside the roles it implements.
+type Provider interface {
+	// Name is the folder's name, as in Account.Provider and callback URLs.
+	Name() string
+	// CheckAccount refuses unusable settings with an error naming the setting.
+	CheckAccount(Account) error
+}
+
+// Attempt is what a provider needs to know of a payment attempt.
+type Attempt struct {
+	ID string
+	// Reference is ours, unique per attempt, and what the provider is asked by.
+	Reference   string
+	OrderID     string
+	Amount      money.Amount
+	Description string
+	Email       string
+	Locale      string
+	// ReturnURL and DeclineURL bring the browser back to us.
+	ReturnURL  string
+	DeclineURL string
+	// CallbackURL is where the provider's server reaches us.
+	CallbackURL string
+}
+
+// Redirect is a request for the customer's browser: GET, or a POST of Fields.
+// Instructions (offline payments) come instead of a URL.
+type Redirect struct {
+	Method       string
+	URL          string
+	Fields       map[string]string
+	Instructions string
+}
+
+// Redirector computes where to send the browser. It does no I/O.
+type Redirector interface {
+	Redirect(Account, Attempt) (Redirect, error)
+}
+
+// Return is what a browser brought back: a hint.
+type Return struct {
+	// Canceled and Failed say what the provider's page claims; both false: no
+	// claim, or success claimed.
+	Canceled, Failed bool
+	// ProviderReference is a reference that only the browser brings.
+	ProviderReference string
+}
+
+// Returner reads the parameters of a browser return (query and form merged).
+// An error means a bad signature or unreadable parameters: the return is then
+// treated as if it had brought nothing.
+type Returner interface {
+	ParseReturn(Account, url.Values) (Return, error)
+}
+
+// Claim is what a callback says has happened.
+type Claim string
+
+// Claims of callbacks.
+const (
+	ClaimPaid        Claim = "paid"
+	ClaimRefunded    Claim = "refunded"
+	ClaimChargedBack Claim = "charged_back"
+	ClaimOther       Claim = "other"
+)
+
+// Request is a callback as it came.
+type Request struct {
+	Method string
+	Query  url.Values
+	Header http.Header
+	Body   []byte
+	// Remote is the peer's IP address.
+	Remote string
+}
+
+// Callback is a readable, authentic (where the provider signs) callback.
+type Callback struct {
+	// Reference is ours, as the callback names it.
+	Reference string
+	// TransactionID is the provider's.
+	TransactionID string
+	Claim         Claim
+	// DedupeKey is equal for repeats of the same callback and different for
+	// any other callback of the account.
+	DedupeKey string
+}
+
+// ErrUnauthentic is returned (wrapped) for a callback with a bad signature.
+var ErrUnauthentic = errors.New("callback is not authentic")
+
+// Answer is what happened to a callback, and so what the provider is told.
+type Answer int
+
+// Answers to a callback.
+const (
+	// Recorded: durably stored, or a repeat of one that is.
+	Recorded Answer = iota + 1
+	// Refused: unreadable or not authentic; recorded as such where possible.
+	Refused
+	// NotDurable: could not be stored; the provider shall try again.
+	NotDurable
+)
+
+// Response is the exact HTTP answer to a callback.
+type Response struct {
+	Status      int
+	ContentType string
+	Body        string
+}
+
+// CallbackReceiver reads callbacks and words their acknowledgement.
+type CallbackReceiver interface {
+	// ParseCallback errs with ErrUnauthentic or with what could not be read.
+	// It does no I/O.
+	ParseCallback(Account, Request) (Callback, error)
+	// Acknowledge words the answer; refusal is ParseCallback's error if Refused.
+	Acknowledge(a Answer, refusal error) Response
+}
+
+// State is the provider's word on a payment, in our words.
+type State string
+
+// States of a payment at its provider. Words a folder doesn't know mean
+// Pending, never Paid.
+const (
+	Pending     State = "pending"
+	OnHold      State = "on_hold"
+	Authorized  State = "authorized"
+	Paid        State = "paid"
+	Failed      State = "failed"
+	Canceled    State = "canceled"
+	Expired     State = "expired"
+	Refunded    State = "refunded"
+	ChargedBack State = "charged_back"
+)
+
+// StatusQuery names a payment to its provider.
+type StatusQuery struct {
+	// Reference is ours; always set.
+	Reference string
+	// TransactionID and ProviderReference are the provider's, if known.
+	TransactionID     string
+	ProviderReference string
+}
+
+// Report is a provider's answer about a payment.
+type Report struct {
+	State State
+	// Reference is ours, as the answer names it; empty if it doesn't.
+	Reference     string
+	TransactionID string
+	// Amount is what was authorized, paid or refunded, as the answer names it.
+	Amount money.Amount
+	// AckOrRefund: the provider gives the money back unless its callback was
+	// acknowledged. Such a payment counts only once ours was.
+	AckOrRefund bool
+	// Detail is a reason for people; Raw the provider's own status word.
+	Detail string
+	Raw    string
+	// Unknown: Raw is a word the mapping doesn't have.
+	Unknown bool
+}
+
+// Statuser asks the provider, server to server. An error means no answer; the
+// caller asks again later. The call may take as long as ctx allows.
+type Statuser interface {
+	Status(ctx context.Context, acc Account, q StatusQuery) (Report, error)
+}
+
+// Schedule says how a provider wants to be asked.
+type Schedule struct {
+	// First is the pause before the first unprompted question.
+	First time.Duration
+	// Then are the pauses after each answer that isn't final, the last one
+	// repeated until Life is over.
+	Then []time.Duration
+	// Life is how long an unanswered attempt is followed.
+	Life time.Duration
+	// Timeout of one question.
+	Timeout time.Duration
+	// RefundWindow is how long after its start an unacknowledged ack-or-refund
+	// payment may still be given back by the provider.
+	RefundWindow time.Duration
+}
+
+// Scheduler gives the schedule of an account.
+type Scheduler interface {
+	Schedule(Account) Schedule
+}
