@@ -1,0 +1,413 @@
+package docstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"quittance/pkg/event"
+)
+
+// ErrUnchanged, returned by the function given to an update, ends it without a
+// write and without an error: the fact was known already.
+var ErrUnchanged = errors.New("document unchanged")
+
+// relayAfter is how long a write's events may stay unpublished before the
+// relay looks after them: long enough that the publisher right behind the
+// write, or the document's next write, has usually dealt with it.
+const relayAfter = 5 * time.Second
+
+// Relay brings committed events to the bus (see package outbox).
+type Relay interface {
+	// Watch tells of a store whose leftovers the relay looks after.
+	Watch(Store)
+	// Committed tells of a stored document with pending events. It must not block.
+	Committed(Store, *Record)
+	// Known is the latest emission of the document known to be on the bus and
+	// not yet marked, 0 if none; the next write of the document marks it.
+	Known(s Store, id string) int64
+	// Marked tells that a write has marked emissions up to n.
+	Marked(s Store, id string, n int64)
+}
+
+// Worker does the due work of a collection in this process (see package due).
+type Worker interface {
+	// Reserve takes a place for one document, false if none is free.
+	Reserve() bool
+	// Release gives an unused place back.
+	Release()
+	// Hand passes on a document leased in a reserved place. It must not block.
+	Hand(*Record)
+	// Wake tells that a document is due at the given time.
+	Wake(time.Time)
+	// Lease is how long a lease lasts.
+	Lease() time.Duration
+}
+
+// Spec declares a typed collection.
+type Spec[T any] struct {
+	Name string
+	// Indexes computes the index fields; an empty value is not indexed.
+	Indexes map[string]func(*T) string
+	// NextDue is the aggregate's own pure answer to "when is there work", zero
+	// for never. Nil: never.
+	NextDue func(*T) time.Time
+	// Relay publishes events; nil for collections that announce nothing.
+	Relay Relay
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Doc is a typed document as it was read or stored.
+type Doc[T any] struct {
+	ID      string
+	Tenant  string
+	Version int64
+	Body    T
+	// Events holds everything the document announced, oldest first.
+	Events []event.Event
+	// Trace is the W3C trace context of the write that first carried one.
+	Trace string
+}
+
+// envelope is how a body is stored.
+type envelope[T any] struct {
+	Trace string `json:"trace,omitempty"`
+	Doc   *T     `json:"doc"`
+}
+
+// Collection is a typed view of a store: it encodes bodies, computes indexes
+// and due times, keeps the outbox and wakes the due work. Its methods may be
+// used by many goroutines.
+type Collection[T any] struct {
+	spec   Spec[T]
+	store  Store
+	worker Worker
+}
+
+// Open declares the collection on an engine.
+func Open[T any](ctx context.Context, e Engine, spec Spec[T]) (*Collection[T], error) {
+	names := make([]string, 0, len(spec.Indexes))
+	for name := range spec.Indexes {
+		names = append(names, name)
+	}
+	store, err := e.Open(ctx, StoreSpec{Name: spec.Name, Indexes: names})
+	if err != nil {
+		return nil, fmt.Errorf("open collection %s: %w", spec.Name, err)
+	}
+	if spec.Now == nil {
+		spec.Now = time.Now
+	}
+	if spec.Relay != nil {
+		spec.Relay.Watch(store)
+	}
+	return &Collection[T]{spec: spec, store: store}, nil
+}
+
+// Attach gives the collection the worker for its due documents. It must be
+// called before the first write.
+func (c *Collection[T]) Attach(w Worker) { c.worker = w }
+
+// Name is the collection's name.
+func (c *Collection[T]) Name() string { return c.spec.Name }
+
+// Now is the collection's clock.
+func (c *Collection[T]) Now() time.Time { return c.spec.Now() }
+
+// Insert stores a new document with the events that announce it. ErrExists if
+// the id is taken.
+func (c *Collection[T]) Insert(ctx context.Context, id, tenant string, body *T, events ...event.Event) (*Doc[T], error) {
+	now := c.spec.Now()
+	rec := &Record{ID: id, Tenant: tenant}
+	reserved := c.reserve()
+	if err := c.fill(rec, body, traceOf(ctx), traced(ctx, events), nil, now, reserved); err != nil {
+		c.settle(nil, reserved)
+		return nil, err
+	}
+	err := c.store.Insert(ctx, rec)
+	if err != nil {
+		c.settle(nil, reserved)
+		if errors.Is(err, ErrExists) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("insert %s %s: %w", c.spec.Name, id, err)
+	}
+	rec.Version = 1
+	c.settle(rec, reserved)
+	return c.decode(rec)
+}
+
+// Get reads a document of any tenant, ErrNotFound if there is none.
+func (c *Collection[T]) Get(ctx context.Context, id string) (*Doc[T], error) {
+	rec, err := c.store.Get(ctx, id)
+	if err != nil {
+		if errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("get %s %s: %w", c.spec.Name, id, err)
+	}
+	return c.decode(rec)
+}
+
+// Change is what an update does beside changing the body.
+type Change struct {
+	emit   []event.Event
+	resend []string
+	had    []Entry
+}
+
+// Emit announces events in the same write.
+func (ch *Change) Emit(events ...event.Event) { ch.emit = append(ch.emit, events...) }
+
+// Resend sends an earlier event of this document again, with the same id.
+func (ch *Change) Resend(eventID string) { ch.resend = append(ch.resend, eventID) }
+
+// Latest returns the id of the latest event of a type that the document has
+// announced, empty if none.
+func (ch *Change) Latest(typ string) string {
+	for i := len(ch.had) - 1; i >= 0; i-- {
+		if ch.had[i].Event.Type == typ {
+			return ch.had[i].Event.ID
+		}
+	}
+	return ""
+}
+
+// Update changes a document: load, change, save in one place. change may run
+// several times, must not block, and its error ends the update with nothing
+// stored; ErrUnchanged does so without an error.
+func (c *Collection[T]) Update(ctx context.Context, id string, change func(*T, *Change) error) (*Doc[T], error) {
+	return c.update(ctx, id, 0, nil, change)
+}
+
+// UpdateLeased is Update by the holder of a lease: it is refused with
+// ErrLeaseLost if somebody else took the lease over, and gives the lease back.
+func (c *Collection[T]) UpdateLeased(ctx context.Context, id string, lease int64, change func(*T, *Change) error) (*Doc[T], error) {
+	return c.update(ctx, id, lease, nil, change)
+}
+
+func (c *Collection[T]) update(ctx context.Context, id string, lease int64, tenant *string, change func(*T, *Change) error) (*Doc[T], error) {
+	now := c.spec.Now()
+	var current *Record // as last seen, for ErrUnchanged
+	var known int64
+	if c.spec.Relay != nil {
+		known = c.spec.Relay.Known(c.store, id)
+	}
+	reserved := c.reserve()
+	rec, err := c.store.Update(ctx, id, func(rec *Record) error {
+		current = nil
+		if tenant != nil && rec.Tenant != *tenant {
+			return ErrNotFound
+		}
+		if lease != 0 && rec.Lease != lease {
+			return ErrLeaseLost
+		}
+		var env envelope[T]
+		if err := json.Unmarshal(rec.Body, &env); err != nil {
+			return fmt.Errorf("decode %s %s: %w", c.spec.Name, id, err)
+		}
+		ch := Change{had: rec.Outbox}
+		if err := change(env.Doc, &ch); err != nil {
+			if errors.Is(err, ErrUnchanged) {
+				current = rec
+			}
+			return err
+		}
+		if lease != 0 {
+			rec.Lease, rec.LeaseUntil = 0, time.Time{}
+		}
+		rec.Published = max(rec.Published, min(known, rec.Emitted))
+		if env.Trace == "" {
+			env.Trace = traceOf(ctx)
+		} else {
+			linkTrace(ctx, env.Trace)
+		}
+		return c.fill(rec, env.Doc, env.Trace, traced(ctx, ch.emit), ch.resend, now, reserved)
+	})
+	if err != nil {
+		c.settle(nil, reserved)
+		switch {
+		case errors.Is(err, ErrUnchanged) && current != nil:
+			return c.decode(current)
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrLeaseLost):
+			return nil, err
+		}
+		return nil, fmt.Errorf("update %s %s: %w", c.spec.Name, id, err)
+	}
+	if known > 0 && rec.Published >= known {
+		c.spec.Relay.Marked(c.store, id, known)
+	}
+	c.settle(rec, reserved)
+	return c.decode(rec)
+}
+
+// fill computes everything of a record that follows from its body and events.
+func (c *Collection[T]) fill(rec *Record, body *T, trace string, emit []event.Event, resend []string, now time.Time, reserved bool) error {
+	raw, err := json.Marshal(envelope[T]{Trace: trace, Doc: body})
+	if err != nil {
+		return fmt.Errorf("encode %s %s: %w", c.spec.Name, rec.ID, err)
+	}
+	rec.Body = raw
+	rec.Index = make(map[string]string, len(c.spec.Indexes))
+	for name, value := range c.spec.Indexes {
+		if v := value(body); v != "" {
+			rec.Index[name] = v
+		}
+	}
+	for _, id := range resend {
+		for i := range rec.Outbox {
+			if rec.Outbox[i].Event.ID == id {
+				rec.Emitted++
+				rec.Outbox[i].Seq = rec.Emitted
+				rec.Outbox[i].Event.Resend++
+			}
+		}
+	}
+	for _, e := range emit {
+		rec.Emitted++
+		rec.Outbox = append(rec.Outbox, Entry{Seq: rec.Emitted, Event: e})
+	}
+	if c.spec.Relay == nil && rec.Emitted > 0 {
+		return fmt.Errorf("collection %s announces events but has no relay", c.spec.Name)
+	}
+	switch {
+	case rec.Published >= rec.Emitted:
+		rec.RelayAt = time.Time{}
+	case rec.RelayAt.IsZero() || len(emit)+len(resend) > 0:
+		rec.RelayAt = now.Add(relayAfter)
+	}
+	rec.Due = time.Time{}
+	if c.spec.NextDue != nil {
+		rec.Due = c.spec.NextDue(body)
+	}
+	if reserved && !rec.Due.IsZero() && !rec.Due.After(now) && !rec.LeaseUntil.After(now) {
+		rec.Lease = rec.Version + 1 // the version this write gets
+		rec.LeaseUntil = now.Add(c.worker.Lease())
+	}
+	return nil
+}
+
+func (c *Collection[T]) reserve() bool {
+	return c.spec.NextDue != nil && c.worker != nil && c.worker.Reserve()
+}
+
+// settle follows a write (rec is nil if there was none): it hands the document
+// to the worker if the write leased it, and tells relay and worker the rest.
+func (c *Collection[T]) settle(rec *Record, reserved bool) {
+	leased := rec != nil && reserved && rec.Lease != 0 && rec.Lease == rec.Version
+	if rec != nil && c.spec.Relay != nil && rec.Published < rec.Emitted {
+		c.spec.Relay.Committed(c.store, rec)
+	}
+	switch {
+	case leased:
+		c.worker.Hand(rec)
+	case reserved:
+		c.worker.Release()
+	}
+	if rec != nil && !leased && c.worker != nil && !rec.Due.IsZero() {
+		c.worker.Wake(rec.Due)
+	}
+}
+
+func (c *Collection[T]) decode(rec *Record) (*Doc[T], error) {
+	var env envelope[T]
+	if err := json.Unmarshal(rec.Body, &env); err != nil {
+		return nil, fmt.Errorf("decode %s %s: %w", c.spec.Name, rec.ID, err)
+	}
+	if env.Doc == nil {
+		return nil, fmt.Errorf("decode %s %s: empty body", c.spec.Name, rec.ID)
+	}
+	d := &Doc[T]{ID: rec.ID, Tenant: rec.Tenant, Version: rec.Version, Body: *env.Doc, Trace: env.Trace}
+	for _, e := range rec.Outbox {
+		d.Events = append(d.Events, e.Event)
+	}
+	return d, nil
+}
+
+// Decode turns a record of this collection into a document.
+func (c *Collection[T]) Decode(rec *Record) (*Doc[T], error) { return c.decode(rec) }
+
+// Claim leases due documents (see Store.Claim).
+func (c *Collection[T]) Claim(ctx context.Context, lease time.Duration, limit int) ([]*Record, error) {
+	recs, err := c.store.Claim(ctx, c.spec.Now(), lease, limit)
+	if err != nil {
+		return nil, fmt.Errorf("claim %s: %w", c.spec.Name, err)
+	}
+	return recs, nil
+}
+
+// NextDue is the earliest time at which Claim would find something.
+func (c *Collection[T]) NextDue(ctx context.Context) (time.Time, error) {
+	at, err := c.store.NextDue(ctx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("next due %s: %w", c.spec.Name, err)
+	}
+	return at, nil
+}
+
+// Find pages through documents. Without a tenant in q it is the caller's duty
+// to set AllTenants.
+func (c *Collection[T]) Find(ctx context.Context, q Query) ([]*Doc[T], string, error) {
+	page, err := c.store.Find(ctx, q)
+	if err != nil {
+		return nil, "", fmt.Errorf("find %s by %q: %w", c.spec.Name, q.Index, err)
+	}
+	docs := make([]*Doc[T], 0, len(page.Records))
+	for _, rec := range page.Records {
+		d, err := c.decode(rec)
+		if err != nil {
+			return nil, "", err
+		}
+		docs = append(docs, d)
+	}
+	return docs, page.Next, nil
+}
+
+// Delete removes a document that is still at the given version.
+func (c *Collection[T]) Delete(ctx context.Context, id string, version int64) (bool, error) {
+	ok, err := c.store.Delete(ctx, id, version)
+	if err != nil {
+		return false, fmt.Errorf("delete %s %s: %w", c.spec.Name, id, err)
+	}
+	return ok, nil
+}
+
+// Tenant is a collection seen by one tenant: other tenants' documents do not
+// exist in it.
+type Tenant[T any] struct {
+	c      *Collection[T]
+	tenant string
+}
+
+// For binds the collection to a tenant.
+func (c *Collection[T]) For(tenant string) Tenant[T] { return Tenant[T]{c: c, tenant: tenant} }
+
+// Insert is Collection.Insert for this tenant.
+func (t Tenant[T]) Insert(ctx context.Context, id string, body *T, events ...event.Event) (*Doc[T], error) {
+	return t.c.Insert(ctx, id, t.tenant, body, events...)
+}
+
+// Get is Collection.Get among this tenant's documents.
+func (t Tenant[T]) Get(ctx context.Context, id string) (*Doc[T], error) {
+	d, err := t.c.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if d.Tenant != t.tenant {
+		return nil, ErrNotFound
+	}
+	return d, nil
+}
+
+// Update is Collection.Update among this tenant's documents.
+func (t Tenant[T]) Update(ctx context.Context, id string, change func(*T, *Change) error) (*Doc[T], error) {
+	return t.c.update(ctx, id, 0, &t.tenant, change)
+}
+
+// Find is Collection.Find among this tenant's documents.
+func (t Tenant[T]) Find(ctx context.Context, q Query) ([]*Doc[T], string, error) {
+	q.Tenant, q.AllTenants = t.tenant, false
+	return t.c.Find(ctx, q)
+}
