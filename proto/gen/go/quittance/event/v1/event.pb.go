@@ -39,9 +39,11 @@ type OrderEvent struct {
 	// Attempt the event is about, for payment.* events.
 	AttemptId string `protobuf:"bytes,4,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
 	// Mail texts by product id, for the delivery service.
-	MailTexts     map[string]string `protobuf:"bytes,5,rep,name=mail_texts,json=mailTexts,proto3" json:"mail_texts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MailTexts map[string]string `protobuf:"bytes,5,rep,name=mail_texts,json=mailTexts,proto3" json:"mail_texts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Revision of the attempt's facts that this event answers, for payment.*.
+	AttemptRevision int64 `protobuf:"varint,6,opt,name=attempt_revision,json=attemptRevision,proto3" json:"attempt_revision,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *OrderEvent) Reset() {
@@ -109,6 +111,127 @@ func (x *OrderEvent) GetMailTexts() map[string]string {
 	return nil
 }
 
+func (x *OrderEvent) GetAttemptRevision() int64 {
+	if x != nil {
+		return x.AttemptRevision
+	}
+	return 0
+}
+
+// PaymentAcknowledged: the order knows this revision of an attempt's facts.
+type PaymentAcknowledged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	AttemptId     string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	Revision      int64                  `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentAcknowledged) Reset() {
+	*x = PaymentAcknowledged{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentAcknowledged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentAcknowledged) ProtoMessage() {}
+
+func (x *PaymentAcknowledged) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentAcknowledged.ProtoReflect.Descriptor instead.
+func (*PaymentAcknowledged) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PaymentAcknowledged) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *PaymentAcknowledged) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *PaymentAcknowledged) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// DeliveryAcknowledged: the order knows these delivered lines.
+type DeliveryAcknowledged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	LineNumbers   []int32                `protobuf:"varint,2,rep,packed,name=line_numbers,json=lineNumbers,proto3" json:"line_numbers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryAcknowledged) Reset() {
+	*x = DeliveryAcknowledged{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryAcknowledged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryAcknowledged) ProtoMessage() {}
+
+func (x *DeliveryAcknowledged) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryAcknowledged.ProtoReflect.Descriptor instead.
+func (*DeliveryAcknowledged) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DeliveryAcknowledged) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *DeliveryAcknowledged) GetLineNumbers() []int32 {
+	if x != nil {
+		return x.LineNumbers
+	}
+	return nil
+}
+
 // PaymentStarted: a customer was, or is about to be, sent to a provider.
 type PaymentStarted struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -127,7 +250,7 @@ type PaymentStarted struct {
 
 func (x *PaymentStarted) Reset() {
 	*x = PaymentStarted{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[1]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -139,7 +262,7 @@ func (x *PaymentStarted) String() string {
 func (*PaymentStarted) ProtoMessage() {}
 
 func (x *PaymentStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[1]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -152,7 +275,7 @@ func (x *PaymentStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentStarted.ProtoReflect.Descriptor instead.
 func (*PaymentStarted) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{1}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PaymentStarted) GetAttemptId() string {
@@ -225,7 +348,7 @@ type PaymentReturned struct {
 
 func (x *PaymentReturned) Reset() {
 	*x = PaymentReturned{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[2]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -237,7 +360,7 @@ func (x *PaymentReturned) String() string {
 func (*PaymentReturned) ProtoMessage() {}
 
 func (x *PaymentReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[2]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -250,7 +373,7 @@ func (x *PaymentReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentReturned.ProtoReflect.Descriptor instead.
 func (*PaymentReturned) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{2}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PaymentReturned) GetAttemptId() string {
@@ -281,7 +404,7 @@ func (x *PaymentReturned) GetProviderReference() string {
 	return ""
 }
 
-// OfflineConfirmed: the merchant says that money has arrived.
+// OfflineConfirmed (payment.confirmed): the merchant says that money has arrived.
 type OfflineConfirmed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AttemptId     string                 `protobuf:"bytes,1,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
@@ -295,7 +418,7 @@ type OfflineConfirmed struct {
 
 func (x *OfflineConfirmed) Reset() {
 	*x = OfflineConfirmed{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[3]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -307,7 +430,7 @@ func (x *OfflineConfirmed) String() string {
 func (*OfflineConfirmed) ProtoMessage() {}
 
 func (x *OfflineConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[3]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -320,7 +443,7 @@ func (x *OfflineConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineConfirmed.ProtoReflect.Descriptor instead.
 func (*OfflineConfirmed) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *OfflineConfirmed) GetAttemptId() string {
@@ -378,7 +501,7 @@ type CallbackReceived struct {
 
 func (x *CallbackReceived) Reset() {
 	*x = CallbackReceived{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[4]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -390,7 +513,7 @@ func (x *CallbackReceived) String() string {
 func (*CallbackReceived) ProtoMessage() {}
 
 func (x *CallbackReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[4]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -403,7 +526,7 @@ func (x *CallbackReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackReceived.ProtoReflect.Descriptor instead.
 func (*CallbackReceived) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CallbackReceived) GetCallbackId() string {
@@ -490,7 +613,7 @@ type PaymentVerified struct {
 
 func (x *PaymentVerified) Reset() {
 	*x = PaymentVerified{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -502,7 +625,7 @@ func (x *PaymentVerified) String() string {
 func (*PaymentVerified) ProtoMessage() {}
 
 func (x *PaymentVerified) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -515,7 +638,7 @@ func (x *PaymentVerified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentVerified.ProtoReflect.Descriptor instead.
 func (*PaymentVerified) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PaymentVerified) GetAttemptId() string {
@@ -630,7 +753,7 @@ type DeliveryCompleted struct {
 
 func (x *DeliveryCompleted) Reset() {
 	*x = DeliveryCompleted{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +765,7 @@ func (x *DeliveryCompleted) String() string {
 func (*DeliveryCompleted) ProtoMessage() {}
 
 func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +778,7 @@ func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCompleted.ProtoReflect.Descriptor instead.
 func (*DeliveryCompleted) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeliveryCompleted) GetDeliveryId() string {
@@ -701,7 +824,7 @@ type DeliveryDelayed struct {
 
 func (x *DeliveryDelayed) Reset() {
 	*x = DeliveryDelayed{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +836,7 @@ func (x *DeliveryDelayed) String() string {
 func (*DeliveryDelayed) ProtoMessage() {}
 
 func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +849,7 @@ func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryDelayed.ProtoReflect.Descriptor instead.
 func (*DeliveryDelayed) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeliveryDelayed) GetDeliveryId() string {
@@ -768,7 +891,7 @@ var File_quittance_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1equittance/event/v1/event.proto\x12\x12quittance.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1equittance/order/v1/money.proto\x1a\x1equittance/order/v1/order.proto\x1a,quittance/verification/v1/verification.proto\"\xa5\x02\n" +
+	"\x1equittance/event/v1/event.proto\x12\x12quittance.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1equittance/order/v1/money.proto\x1a\x1equittance/order/v1/order.proto\x1a,quittance/verification/v1/verification.proto\"\xd0\x02\n" +
 	"\n" +
 	"OrderEvent\x12/\n" +
 	"\x05order\x18\x01 \x01(\v2\x19.quittance.order.v1.OrderR\x05order\x12\x1a\n" +
@@ -778,10 +901,19 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"attempt_id\x18\x04 \x01(\tR\tattemptId\x12L\n" +
 	"\n" +
-	"mail_texts\x18\x05 \x03(\v2-.quittance.event.v1.OrderEvent.MailTextsEntryR\tmailTexts\x1a<\n" +
+	"mail_texts\x18\x05 \x03(\v2-.quittance.event.v1.OrderEvent.MailTextsEntryR\tmailTexts\x12)\n" +
+	"\x10attempt_revision\x18\x06 \x01(\x03R\x0fattemptRevision\x1a<\n" +
 	"\x0eMailTextsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xb2\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"k\n" +
+	"\x13PaymentAcknowledged\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\"T\n" +
+	"\x14DeliveryAcknowledged\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12!\n" +
+	"\fline_numbers\x18\x02 \x03(\x05R\vlineNumbers\"\xb2\x02\n" +
 	"\x0ePaymentStarted\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -874,35 +1006,37 @@ func file_quittance_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_quittance_event_v1_event_proto_rawDescData
 }
 
-var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*OrderEvent)(nil),            // 0: quittance.event.v1.OrderEvent
-	(*PaymentStarted)(nil),        // 1: quittance.event.v1.PaymentStarted
-	(*PaymentReturned)(nil),       // 2: quittance.event.v1.PaymentReturned
-	(*OfflineConfirmed)(nil),      // 3: quittance.event.v1.OfflineConfirmed
-	(*CallbackReceived)(nil),      // 4: quittance.event.v1.CallbackReceived
-	(*PaymentVerified)(nil),       // 5: quittance.event.v1.PaymentVerified
-	(*DeliveryCompleted)(nil),     // 6: quittance.event.v1.DeliveryCompleted
-	(*DeliveryDelayed)(nil),       // 7: quittance.event.v1.DeliveryDelayed
-	nil,                           // 8: quittance.event.v1.OrderEvent.MailTextsEntry
-	(*v1.Order)(nil),              // 9: quittance.order.v1.Order
-	(*v1.Money)(nil),              // 10: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(v11.Outcome)(0),              // 12: quittance.verification.v1.Outcome
-	(v1.HoldReason)(0),            // 13: quittance.order.v1.HoldReason
+	(*PaymentAcknowledged)(nil),   // 1: quittance.event.v1.PaymentAcknowledged
+	(*DeliveryAcknowledged)(nil),  // 2: quittance.event.v1.DeliveryAcknowledged
+	(*PaymentStarted)(nil),        // 3: quittance.event.v1.PaymentStarted
+	(*PaymentReturned)(nil),       // 4: quittance.event.v1.PaymentReturned
+	(*OfflineConfirmed)(nil),      // 5: quittance.event.v1.OfflineConfirmed
+	(*CallbackReceived)(nil),      // 6: quittance.event.v1.CallbackReceived
+	(*PaymentVerified)(nil),       // 7: quittance.event.v1.PaymentVerified
+	(*DeliveryCompleted)(nil),     // 8: quittance.event.v1.DeliveryCompleted
+	(*DeliveryDelayed)(nil),       // 9: quittance.event.v1.DeliveryDelayed
+	nil,                           // 10: quittance.event.v1.OrderEvent.MailTextsEntry
+	(*v1.Order)(nil),              // 11: quittance.order.v1.Order
+	(*v1.Money)(nil),              // 12: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(v11.Outcome)(0),              // 14: quittance.verification.v1.Outcome
+	(v1.HoldReason)(0),            // 15: quittance.order.v1.HoldReason
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
-	9,  // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
-	8,  // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
-	10, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
-	11, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
-	10, // 4: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
-	11, // 5: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
-	12, // 6: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
-	10, // 7: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
-	10, // 8: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
-	10, // 9: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
-	13, // 10: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
+	11, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
+	10, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
+	12, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
+	13, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
+	12, // 4: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
+	13, // 5: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
+	14, // 6: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
+	12, // 7: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
+	12, // 8: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
+	12, // 9: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
+	15, // 10: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -921,7 +1055,7 @@ func file_quittance_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_event_v1_event_proto_rawDesc), len(file_quittance_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -162,7 +162,7 @@ const (
 	HoldReason_HOLD_REASON_UNSPECIFIED HoldReason = 0
 	// The provider reviews the payment (frozen, inspection); its answer ends it.
 	HoldReason_HOLD_REASON_PROVIDER_REVIEW HoldReason = 1
-	// The provider's answer differs from what was ordered; ends by ResolveHold.
+	// The provider's answer differs from what was ordered; the merchant decides.
 	HoldReason_HOLD_REASON_MISMATCH HoldReason = 2
 )
 
@@ -257,58 +257,6 @@ func (x DeliveryMethod) Number() protoreflect.EnumNumber {
 // Deprecated: Use DeliveryMethod.Descriptor instead.
 func (DeliveryMethod) EnumDescriptor() ([]byte, []int) {
 	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{3}
-}
-
-// HoldResolution is the merchant's decision on a mismatch.
-type HoldResolution int32
-
-const (
-	HoldResolution_HOLD_RESOLUTION_UNSPECIFIED HoldResolution = 0
-	// Take the money as it came and deliver.
-	HoldResolution_HOLD_RESOLUTION_ACCEPT HoldResolution = 1
-	// Give the money back and cancel.
-	HoldResolution_HOLD_RESOLUTION_REFUND HoldResolution = 2
-)
-
-// Enum value maps for HoldResolution.
-var (
-	HoldResolution_name = map[int32]string{
-		0: "HOLD_RESOLUTION_UNSPECIFIED",
-		1: "HOLD_RESOLUTION_ACCEPT",
-		2: "HOLD_RESOLUTION_REFUND",
-	}
-	HoldResolution_value = map[string]int32{
-		"HOLD_RESOLUTION_UNSPECIFIED": 0,
-		"HOLD_RESOLUTION_ACCEPT":      1,
-		"HOLD_RESOLUTION_REFUND":      2,
-	}
-)
-
-func (x HoldResolution) Enum() *HoldResolution {
-	p := new(HoldResolution)
-	*p = x
-	return p
-}
-
-func (x HoldResolution) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (HoldResolution) Descriptor() protoreflect.EnumDescriptor {
-	return file_quittance_order_v1_order_proto_enumTypes[4].Descriptor()
-}
-
-func (HoldResolution) Type() protoreflect.EnumType {
-	return &file_quittance_order_v1_order_proto_enumTypes[4]
-}
-
-func (x HoldResolution) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use HoldResolution.Descriptor instead.
-func (HoldResolution) EnumDescriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{4}
 }
 
 // Line is one product in an order, as it was when the order was created.
@@ -1366,58 +1314,6 @@ func (x *CancelOrderRequest) GetOrderId() string {
 	return ""
 }
 
-type ResolveHoldRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	Resolution    HoldResolution         `protobuf:"varint,2,opt,name=resolution,proto3,enum=quittance.order.v1.HoldResolution" json:"resolution,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ResolveHoldRequest) Reset() {
-	*x = ResolveHoldRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ResolveHoldRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ResolveHoldRequest) ProtoMessage() {}
-
-func (x *ResolveHoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ResolveHoldRequest.ProtoReflect.Descriptor instead.
-func (*ResolveHoldRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *ResolveHoldRequest) GetOrderId() string {
-	if x != nil {
-		return x.OrderId
-	}
-	return ""
-}
-
-func (x *ResolveHoldRequest) GetResolution() HoldResolution {
-	if x != nil {
-		return x.Resolution
-	}
-	return HoldResolution_HOLD_RESOLUTION_UNSPECIFIED
-}
-
 var File_quittance_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_order_proto_rawDesc = "" +
@@ -1517,12 +1413,7 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x12\n" +
 	"\x04more\x18\x03 \x01(\bR\x04more\"/\n" +
 	"\x12CancelOrderRequest\x12\x19\n" +
-	"\border_id\x18\x01 \x01(\tR\aorderId\"s\n" +
-	"\x12ResolveHoldRequest\x12\x19\n" +
-	"\border_id\x18\x01 \x01(\tR\aorderId\x12B\n" +
-	"\n" +
-	"resolution\x18\x02 \x01(\x0e2\".quittance.order.v1.HoldResolutionR\n" +
-	"resolution*\xb1\x02\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId*\xb1\x02\n" +
 	"\fPaymentState\x12\x1d\n" +
 	"\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14PAYMENT_STATE_UNPAID\x10\x01\x12\x1c\n" +
@@ -1548,11 +1439,7 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\x0eDeliveryMethod\x12\x1f\n" +
 	"\x1bDELIVERY_METHOD_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DELIVERY_METHOD_POOL\x10\x01\x12\x18\n" +
-	"\x14DELIVERY_METHOD_MAIL\x10\x02*i\n" +
-	"\x0eHoldResolution\x12\x1f\n" +
-	"\x1bHOLD_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1a\n" +
-	"\x16HOLD_RESOLUTION_ACCEPT\x10\x01\x12\x1a\n" +
-	"\x16HOLD_RESOLUTION_REFUND\x10\x022\x86\x05\n" +
+	"\x14DELIVERY_METHOD_MAIL\x10\x022\xae\x04\n" +
 	"\fOrderService\x12V\n" +
 	"\vCreateOrder\x12&.quittance.order.v1.CreateOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12P\n" +
 	"\bGetOrder\x12#.quittance.order.v1.GetOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12a\n" +
@@ -1562,8 +1449,7 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"WatchOrder\x12%.quittance.order.v1.WatchOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x020\x01\x12a\n" +
 	"\n" +
 	"ListEvents\x12%.quittance.order.v1.ListEventsRequest\x1a&.quittance.order.v1.ListEventsResponse\"\x04\xe8\xe0\x18\x02\x12V\n" +
-	"\vCancelOrder\x12&.quittance.order.v1.CancelOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12V\n" +
-	"\vResolveHold\x12&.quittance.order.v1.ResolveHoldRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02B\xc1\x01\n" +
+	"\vCancelOrder\x12&.quittance.order.v1.CancelOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02B\xc1\x01\n" +
 	"\x16com.quittance.order.v1B\n" +
 	"OrderProtoP\x01Z1quittance/proto/gen/go/quittance/order/v1;orderv1\xa2\x02\x03QOX\xaa\x02\x12Quittance.Order.V1\xca\x02\x12Quittance\\Order\\V1\xe2\x02\x1eQuittance\\Order\\V1\\GPBMetadata\xea\x02\x14Quittance::Order::V1b\x06proto3"
 
@@ -1579,79 +1465,74 @@ func file_quittance_order_v1_order_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_order_proto_rawDescData
 }
 
-var file_quittance_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_quittance_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_quittance_order_v1_order_proto_goTypes = []any{
 	(PaymentState)(0),             // 0: quittance.order.v1.PaymentState
 	(DeliveryState)(0),            // 1: quittance.order.v1.DeliveryState
 	(HoldReason)(0),               // 2: quittance.order.v1.HoldReason
 	(DeliveryMethod)(0),           // 3: quittance.order.v1.DeliveryMethod
-	(HoldResolution)(0),           // 4: quittance.order.v1.HoldResolution
-	(*Line)(nil),                  // 5: quittance.order.v1.Line
-	(*Customer)(nil),              // 6: quittance.order.v1.Customer
-	(*Hold)(nil),                  // 7: quittance.order.v1.Hold
-	(*Order)(nil),                 // 8: quittance.order.v1.Order
-	(*CreateOrderRequest)(nil),    // 9: quittance.order.v1.CreateOrderRequest
-	(*OrderItem)(nil),             // 10: quittance.order.v1.OrderItem
-	(*GetOrderRequest)(nil),       // 11: quittance.order.v1.GetOrderRequest
-	(*ListOrdersRequest)(nil),     // 12: quittance.order.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 13: quittance.order.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),     // 14: quittance.order.v1.WatchOrderRequest
-	(*ListEventsRequest)(nil),     // 15: quittance.order.v1.ListEventsRequest
-	(*PublicEvent)(nil),           // 16: quittance.order.v1.PublicEvent
-	(*ListEventsResponse)(nil),    // 17: quittance.order.v1.ListEventsResponse
-	(*CancelOrderRequest)(nil),    // 18: quittance.order.v1.CancelOrderRequest
-	(*ResolveHoldRequest)(nil),    // 19: quittance.order.v1.ResolveHoldRequest
-	nil,                           // 20: quittance.order.v1.Order.MetadataEntry
-	nil,                           // 21: quittance.order.v1.CreateOrderRequest.MetadataEntry
-	(*Money)(nil),                 // 22: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*Line)(nil),                  // 4: quittance.order.v1.Line
+	(*Customer)(nil),              // 5: quittance.order.v1.Customer
+	(*Hold)(nil),                  // 6: quittance.order.v1.Hold
+	(*Order)(nil),                 // 7: quittance.order.v1.Order
+	(*CreateOrderRequest)(nil),    // 8: quittance.order.v1.CreateOrderRequest
+	(*OrderItem)(nil),             // 9: quittance.order.v1.OrderItem
+	(*GetOrderRequest)(nil),       // 10: quittance.order.v1.GetOrderRequest
+	(*ListOrdersRequest)(nil),     // 11: quittance.order.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),    // 12: quittance.order.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),     // 13: quittance.order.v1.WatchOrderRequest
+	(*ListEventsRequest)(nil),     // 14: quittance.order.v1.ListEventsRequest
+	(*PublicEvent)(nil),           // 15: quittance.order.v1.PublicEvent
+	(*ListEventsResponse)(nil),    // 16: quittance.order.v1.ListEventsResponse
+	(*CancelOrderRequest)(nil),    // 17: quittance.order.v1.CancelOrderRequest
+	nil,                           // 18: quittance.order.v1.Order.MetadataEntry
+	nil,                           // 19: quittance.order.v1.CreateOrderRequest.MetadataEntry
+	(*Money)(nil),                 // 20: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 }
 var file_quittance_order_v1_order_proto_depIdxs = []int32{
-	22, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
-	22, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
+	20, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
+	20, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
 	3,  // 2: quittance.order.v1.Line.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
 	1,  // 3: quittance.order.v1.Line.delivery_state:type_name -> quittance.order.v1.DeliveryState
 	2,  // 4: quittance.order.v1.Hold.reason:type_name -> quittance.order.v1.HoldReason
-	6,  // 5: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
-	5,  // 6: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
-	22, // 7: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
+	5,  // 5: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
+	4,  // 6: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
+	20, // 7: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
 	0,  // 8: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
 	1,  // 9: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
-	7,  // 10: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
-	23, // 11: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	23, // 12: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
-	23, // 13: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
-	22, // 14: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
-	22, // 15: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
-	20, // 16: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
-	6,  // 17: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
-	10, // 18: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
-	21, // 19: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
-	8,  // 20: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
-	23, // 21: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
-	8,  // 22: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
-	16, // 23: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
-	4,  // 24: quittance.order.v1.ResolveHoldRequest.resolution:type_name -> quittance.order.v1.HoldResolution
-	9,  // 25: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
-	11, // 26: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
-	12, // 27: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
-	14, // 28: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
-	15, // 29: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
-	18, // 30: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
-	19, // 31: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
-	8,  // 32: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
-	8,  // 33: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
-	13, // 34: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
-	8,  // 35: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
-	17, // 36: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
-	8,  // 37: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
-	8,  // 38: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
-	32, // [32:39] is the sub-list for method output_type
-	25, // [25:32] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	6,  // 10: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
+	21, // 11: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	21, // 12: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
+	21, // 13: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
+	20, // 14: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
+	20, // 15: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
+	18, // 16: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
+	5,  // 17: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
+	9,  // 18: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
+	19, // 19: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
+	7,  // 20: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
+	21, // 21: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
+	7,  // 22: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
+	15, // 23: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
+	8,  // 24: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
+	10, // 25: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
+	11, // 26: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
+	13, // 27: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
+	14, // 28: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
+	17, // 29: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
+	7,  // 30: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
+	7,  // 31: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
+	12, // 32: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
+	7,  // 33: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
+	16, // 34: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
+	7,  // 35: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
+	30, // [30:36] is the sub-list for method output_type
+	24, // [24:30] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_order_proto_init() }
@@ -1665,8 +1546,8 @@ func file_quittance_order_v1_order_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_order_proto_rawDesc), len(file_quittance_order_v1_order_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   17,
+			NumEnums:      4,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,7 +25,6 @@ const (
 	OrderService_WatchOrder_FullMethodName  = "/quittance.order.v1.OrderService/WatchOrder"
 	OrderService_ListEvents_FullMethodName  = "/quittance.order.v1.OrderService/ListEvents"
 	OrderService_CancelOrder_FullMethodName = "/quittance.order.v1.OrderService/CancelOrder"
-	OrderService_ResolveHold_FullMethodName = "/quittance.order.v1.OrderService/ResolveHold"
 )
 
 // OrderServiceClient is the client API for OrderService service.
@@ -50,8 +49,6 @@ type OrderServiceClient interface {
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 	// CancelOrder cancels an unpaid order.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*Order, error)
-	// ResolveHold ends an on-hold state that waits for the merchant's decision.
-	ResolveHold(ctx context.Context, in *ResolveHoldRequest, opts ...grpc.CallOption) (*Order, error)
 }
 
 type orderServiceClient struct {
@@ -131,16 +128,6 @@ func (c *orderServiceClient) CancelOrder(ctx context.Context, in *CancelOrderReq
 	return out, nil
 }
 
-func (c *orderServiceClient) ResolveHold(ctx context.Context, in *ResolveHoldRequest, opts ...grpc.CallOption) (*Order, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(Order)
-	err := c.cc.Invoke(ctx, OrderService_ResolveHold_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 // OrderServiceServer is the server API for OrderService service.
 // All implementations must embed UnimplementedOrderServiceServer
 // for forward compatibility.
@@ -163,8 +150,6 @@ type OrderServiceServer interface {
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	// CancelOrder cancels an unpaid order.
 	CancelOrder(context.Context, *CancelOrderRequest) (*Order, error)
-	// ResolveHold ends an on-hold state that waits for the merchant's decision.
-	ResolveHold(context.Context, *ResolveHoldRequest) (*Order, error)
 	mustEmbedUnimplementedOrderServiceServer()
 }
 
@@ -192,9 +177,6 @@ func (UnimplementedOrderServiceServer) ListEvents(context.Context, *ListEventsRe
 }
 func (UnimplementedOrderServiceServer) CancelOrder(context.Context, *CancelOrderRequest) (*Order, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelOrder not implemented")
-}
-func (UnimplementedOrderServiceServer) ResolveHold(context.Context, *ResolveHoldRequest) (*Order, error) {
-	return nil, status.Error(codes.Unimplemented, "method ResolveHold not implemented")
 }
 func (UnimplementedOrderServiceServer) mustEmbedUnimplementedOrderServiceServer() {}
 func (UnimplementedOrderServiceServer) testEmbeddedByValue()                      {}
@@ -318,24 +300,6 @@ func _OrderService_CancelOrder_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
-func _OrderService_ResolveHold_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ResolveHoldRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(OrderServiceServer).ResolveHold(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: OrderService_ResolveHold_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(OrderServiceServer).ResolveHold(ctx, req.(*ResolveHoldRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 // OrderService_ServiceDesc is the grpc.ServiceDesc for OrderService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -362,10 +326,6 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelOrder",
 			Handler:    _OrderService_CancelOrder_Handler,
-		},
-		{
-			MethodName: "ResolveHold",
-			Handler:    _OrderService_ResolveHold_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1,0 +1,47 @@
+package event
+
+// Types of events. Public order events go to merchants as webhooks too; only
+// the order service emits them and numbers them per order.
+const (
+	OrderCreated           = "order.created"
+	PaymentSucceeded       = "payment.succeeded"
+	PaymentFailed          = "payment.failed"
+	PaymentDuplicate       = "payment.duplicate"
+	ProductDelivered       = "product.delivered"
+	ProductDeliveryDelayed = "product.delivery_delayed"
+	OrderDelivered         = "order.delivered"
+	OrderOnHold            = "order.on_hold"
+	OrderCanceled          = "order.canceled"
+	OrderExpired           = "order.expired"
+	OrderRefunded          = "order.refunded"
+)
+
+// Public lists the public order events.
+var Public = []string{
+	OrderCreated, PaymentSucceeded, PaymentFailed, PaymentDuplicate,
+	ProductDelivered, ProductDeliveryDelayed, OrderDelivered, OrderOnHold,
+	OrderCanceled, OrderExpired, OrderRefunded,
+}
+
+// Internal events: services tell each other facts.
+const (
+	PaymentStarted   = "payment.started"
+	PaymentReturned  = "payment.returned"
+	PaymentConfirmed = "payment.confirmed"
+	CallbackReceived = "callback.received"
+	PaymentVerified  = "payment.verified"
+	// PaymentAcknowledged answers a PaymentVerified that led to no public event.
+	PaymentAcknowledged = "payment.acknowledged"
+	DeliveryCompleted   = "delivery.completed"
+	DeliveryDelayed     = "delivery.delayed"
+	// DeliveryAcknowledged answers a repeated DeliveryCompleted.
+	DeliveryAcknowledged = "delivery.acknowledged"
+)
+
+// Reference data, the latest per item.
+const (
+	RefMerchant = "ref.merchant"
+	RefKey      = "ref.key"
+	RefAccount  = "ref.account"
+	RefProduct  = "ref.product"
+)
