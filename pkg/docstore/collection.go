@@ -82,9 +82,10 @@ type envelope[T any] struct {
 // and due times, keeps the outbox and wakes the due work. Its methods may be
 // used by many goroutines.
 type Collection[T any] struct {
-	spec   Spec[T]
-	store  Store
-	worker Worker
+	spec     Spec[T]
+	store    Store
+	worker   Worker
+	watchers watchers
 }
 
 // Open declares the collection on an engine.
@@ -296,6 +297,9 @@ func (c *Collection[T]) reserve() bool {
 // settle follows a write (rec is nil if there was none): it hands the document
 // to the worker if the write leased it, and tells relay and worker the rest.
 func (c *Collection[T]) settle(rec *Record, reserved bool) {
+	if rec != nil {
+		c.watchers.wake(rec.ID)
+	}
 	leased := rec != nil && reserved && rec.Lease != 0 && rec.Lease == rec.Version
 	if rec != nil && c.spec.Relay != nil && rec.Published < rec.Emitted {
 		c.spec.Relay.Committed(c.store, rec)

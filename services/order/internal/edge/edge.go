@@ -1,0 +1,18 @@
+// Package edge is the order service's gRPC: it decodes and validates requests,
+// reads and writes documents, and answers. It calls nobody.
+package edge
+
+import (
+	"errors"
+
+	"quittance/pkg/docstore"
+	"quittance/pkg/fault"
+)
+
+// missing turns a store's "no such document" into what the caller sees.
+func missing(err error, format string, args ...any) error {
+	if errors.Is(err, docstore.ErrNotFound) {
+		return fault.NotFound(format, args...)
+	}
+	return err
+}

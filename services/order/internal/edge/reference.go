@@ -1,0 +1,53 @@
+package edge
+
+import (
+	"context"
+
+	"quittance/pkg/docstore"
+	"quittance/pkg/fault"
+	"quittance/pkg/reference"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+)
+
+// Refs implements the internal ReferenceService.
+type Refs struct {
+	orderv1.UnimplementedReferenceServiceServer
+	Reference *reference.Owner
+	Orders    *Orders
+}
+
+var _ orderv1.ReferenceServiceServer = (*Refs)(nil)
+
+// GetReference implements ReferenceService.
+func (s *Refs) GetReference(ctx context.Context, req *orderv1.GetReferenceRequest) (*orderv1.Reference, error) {
+	return s.Reference.Reference(ctx, req.GetKind(), req.GetId())
+}
+
+// GetOrderForService implements ReferenceService.
+func (s *Refs) GetOrderForService(ctx context.Context, req *orderv1.GetOrderForServiceRequest) (*orderv1.Order, error) {
+	doc, err := s.Orders.Orders.Get(ctx, req.GetOrderId())
+	if err != nil {
+		return nil, missing(err, "order %q", req.GetOrderId())
+	}
+	return s.Orders.answer(&doc.Body), nil
+}
+
+// GetOrderByToken implements ReferenceService.
+func (s *Refs) GetOrderByToken(ctx context.Context, req *orderv1.GetOrderByTokenRequest) (*orderv1.Order, error) {
+	if req.GetToken() == "" {
+		return nil, fault.NotFound("order")
+	}
+	docs, _, err := s.Orders.Orders.Find(ctx, docstore.Query{AllTenants: true, Index: "token", Equal: req.GetToken(), Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(docs) == 0 {
+		return nil, fault.NotFound("order")
+	}
+	return s.Orders.answer(&docs[0].Body), nil
+}
+
+// ListEventsForService implements ReferenceService.
+func (s *Refs) ListEventsForService(ctx context.Context, req *orderv1.ListEventsForServiceRequest) (*orderv1.ListEventsResponse, error) {
+	return listEvents(ctx, s.Orders.Orders.Find, s.Orders.Orders.Now(), req.GetPageSize(), req.GetCursor())
+}

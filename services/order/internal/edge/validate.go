@@ -1,0 +1,144 @@
+package edge
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"quittance/pkg/fault"
+	"quittance/pkg/mail"
+	"quittance/pkg/money"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+)
+
+// Limits of requests. They keep documents and events small.
+const (
+	maxItems     = 50
+	maxQuantity  = 10_000
+	maxMetadata  = 20
+	maxURL       = 2_000
+	maxMailText  = 10_000
+	maxPrices    = 50
+	maxAllowList = 20
+	maxSettings  = 50
+)
+
+var (
+	slug      = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+	productID = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+	locale    = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
+)
+
+// text checks a single-line text of a limited number of characters.
+func text(v *fault.Validation, field, s string, least, most int) {
+	n := utf8.RuneCountInString(s)
+	switch {
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		v.Check(false, field, "must be one line of printable UTF-8")
+	case least == most:
+		v.Check(n == least, field, "must have %d characters", most)
+	default:
+		v.Check(n >= least && n <= most, field, "must have %d to %d characters, has %d", least, most, n)
+	}
+}
+
+func validateCreate(req *orderv1.CreateOrderRequest) error {
+	var v fault.Validation
+	text(&v, "idempotency_key", req.GetIdempotencyKey(), 1, 64)
+	text(&v, "reference", req.GetReference(), 0, 64)
+	c := req.GetCustomer()
+	if err := mail.ValidAddress(c.GetEmail()); err != nil {
+		v.Check(false, "customer.email", "%v", err)
+	}
+	text(&v, "customer.name", c.GetName(), 0, 100)
+	v.Check(c.GetLocale() == "" || len(c.GetLocale()) <= 35 && locale.MatchString(c.GetLocale()),
+		"customer.locale", "must be a BCP 47 language tag")
+	_, known := money.Exponent(req.GetCurrency())
+	v.Check(known, "currency", "must be an ISO 4217 code in upper case")
+	v.Check(len(req.GetItems()) >= 1 && len(req.GetItems()) <= maxItems, "items", "must have 1 to %d entries", maxItems)
+	for i, it := range req.GetItems() {
+		if i == maxItems {
+			break
+		}
+		v.Check(productID.MatchString(it.GetProductId()), fmt.Sprintf("items[%d].product_id", i), "is not a product id")
+		v.Check(it.GetQuantity() >= 1 && it.GetQuantity() <= maxQuantity,
+			fmt.Sprintf("items[%d].quantity", i), "must be between 1 and %d", maxQuantity)
+	}
+	v.Check(len(req.GetMetadata()) <= maxMetadata, "metadata", "must have at most %d pairs", maxMetadata)
+	for key, value := range req.GetMetadata() {
+		if !v.Check(len(req.GetMetadata()) <= maxMetadata, "metadata", "must have at most %d pairs", maxMetadata) {
+			break
+		}
+		text(&v, "metadata key", key, 1, 40)
+		text(&v, "metadata["+key+"]", value, 0, 200)
+	}
+	return v.Err()
+}
+
+// allowedURL says whether u is absolute http(s), without credentials, and
+// below an entry of the list: same scheme and host, and the entry's path as a
+// prefix that ends at a path segment.
+func allowedURL(raw string, list []string) error {
+	if len(raw) > maxURL {
+		return fmt.Errorf("must have at most %d characters", maxURL)
+	}
+	u, err := url.Parse(raw)
+	if err != nil || !u.IsAbs() || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Fragment != "" {
+		return fmt.Errorf("must be an absolute http or https URL without credentials and fragment")
+	}
+	for _, entry := range list {
+		e, err := url.Parse(entry)
+		if err != nil || !strings.EqualFold(e.Scheme, u.Scheme) || !strings.EqualFold(e.Host, u.Host) {
+			continue
+		}
+		// JoinPath resolves "..", so that a path can't climb out of its prefix.
+		path, prefix := u.JoinPath("/").Path, strings.TrimSuffix(e.Path, "/")+"/"
+		if strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", prefix) {
+			return nil
+		}
+	}
+	return fmt.Errorf("is not on the merchant's allow-list")
+}
+
+func validateProduct(p *orderv1.Product) error {
+	var v fault.Validation
+	v.Check(productID.MatchString(p.GetId()), "product.id", "must be 1 to 64 of a-z, 0-9, '-', '_', '.'")
+	text(&v, "product.name", p.GetName(), 1, 200)
+	v.Check(len(p.GetPrices()) >= 1 && len(p.GetPrices()) <= maxPrices, "product.prices", "must have 1 to %d entries", maxPrices)
+	seen := map[string]bool{}
+	for i, m := range p.GetPrices() {
+		_, known := money.Exponent(m.GetCurrency())
+		v.Check(known, fmt.Sprintf("product.prices[%d].currency", i), "must be an ISO 4217 code in upper case")
+		v.Check(!seen[m.GetCurrency()], fmt.Sprintf("product.prices[%d].currency", i), "is there twice")
+		v.Check(m.GetMinor() >= 0, fmt.Sprintf("product.prices[%d].minor", i), "must not be negative")
+		seen[m.GetCurrency()] = true
+	}
+	switch p.GetDeliveryMethod() {
+	case orderv1.DeliveryMethod_DELIVERY_METHOD_POOL, orderv1.DeliveryMethod_DELIVERY_METHOD_MAIL:
+	case orderv1.DeliveryMethod_DELIVERY_METHOD_UNSPECIFIED:
+		v.Check(false, "product.delivery_method", "must be set")
+	default:
+		v.Check(false, "product.delivery_method", "is not known")
+	}
+	v.Check(len(p.GetMailText()) <= maxMailText && utf8.ValidString(p.GetMailText()), "product.mail_text", "must have at most %d bytes of UTF-8", maxMailText)
+	return v.Err()
+}
+
+func validateMerchant(m *orderv1.Merchant) error {
+	var v fault.Validation
+	v.Check(slug.MatchString(m.GetId()), "merchant.id", "must be 1 to 40 of a-z, 0-9, '-'")
+	text(&v, "merchant.name", m.GetName(), 1, 200)
+	if err := mail.ValidAddress(m.GetMailFrom()); err != nil {
+		v.Check(false, "merchant.mail_from", "%v", err)
+	}
+	v.Check(len(m.GetReturnUrlAllowList()) <= maxAllowList, "merchant.return_url_allow_list", "must have at most %d entries", maxAllowList)
+	for i, entry := range m.GetReturnUrlAllowList() {
+		if err := allowedURL(entry, []string{entry}); err != nil {
+			v.Check(false, fmt.Sprintf("merchant.return_url_allow_list[%d]", i), "%v", err)
+		}
+	}
+	return v.Err()
+}

@@ -1,0 +1,163 @@
+// Package order is the order aggregate: what an order is, what facts about
+// payments and deliveries mean for it, and which public events follow. It is
+// pure: time and facts are arguments, documents and events are results.
+package order
+
+import (
+	"fmt"
+	"time"
+
+	"quittance/pkg/backoff"
+	"quittance/pkg/money"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+)
+
+// Short names of the two axes of state.
+type (
+	// PaymentState is the payment axis; its comments in the contract say who
+	// acts next.
+	PaymentState = orderv1.PaymentState
+	// DeliveryState is the delivery axis.
+	DeliveryState = orderv1.DeliveryState
+	// Outcome is the provider's word on an attempt.
+	Outcome = verificationv1.Outcome
+)
+
+// ExpireAfter is how long an order may stay unpaid (Noventiq's 90 days).
+const ExpireAfter = 90 * 24 * time.Hour
+
+// resend is how long the order waits for the delivery service before it sends
+// payment.succeeded again: 30 s, 1 m, 2 m, 5 m, 15 m, then every hour.
+var resend = backoff.Schedule{
+	30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
+}
+
+// Order is the stored document.
+type Order struct {
+	ID        string            `json:"id"`
+	Merchant  string            `json:"merchant"`
+	Reference string            `json:"reference,omitempty"`
+	Customer  Customer          `json:"customer"`
+	Lines     []Line            `json:"lines"`
+	Total     money.Amount      `json:"total"`
+	Prepaid   bool              `json:"prepaid,omitempty"`
+	ReturnURL string            `json:"return_url,omitempty"`
+	Metadata  map[string]string `json:"metadata,omitempty"`
+	// Token names the order in the customer's links: unguessable.
+	Token string `json:"token"`
+	// Request is a hash of the creating request, to tell a repeat from a
+	// different request with the same idempotency key.
+	Request string `json:"request"`
+
+	Payment  PaymentState  `json:"payment"`
+	Delivery DeliveryState `json:"delivery"`
+	Hold     *Hold         `json:"hold,omitempty"`
+	// Attempts holds the merged facts of each payment attempt by its id.
+	Attempts map[string]Attempt `json:"attempts,omitempty"`
+	// PaidBy is the attempt whose money counts, empty until there is one.
+	PaidBy          string `json:"paid_by,omitempty"`
+	PaymentProblem  string `json:"payment_problem,omitempty"`
+	DeliveryProblem string `json:"delivery_problem,omitempty"`
+
+	Created   time.Time `json:"created"`
+	PaidAt    time.Time `json:"paid_at,omitzero"`
+	Delivered time.Time `json:"delivered_at,omitzero"`
+	// Changed is the time of the latest public event.
+	Changed time.Time `json:"changed"`
+	// Sequence numbers the public events.
+	Sequence int64 `json:"sequence"`
+
+	// AskedDelivery is when payment.succeeded was last sent, and AskedTimes how
+	// often, while delivery has not answered.
+	AskedDelivery time.Time `json:"asked_delivery,omitzero"`
+	AskedTimes    int       `json:"asked_times,omitempty"`
+}
+
+// Customer is who buys.
+type Customer struct {
+	Email  string `json:"email"`
+	Name   string `json:"name,omitempty"`
+	Locale string `json:"locale,omitempty"`
+}
+
+// Line is one product as it was when the order was created.
+type Line struct {
+	Product  string                 `json:"product"`
+	Name     string                 `json:"name"`
+	Quantity int64                  `json:"quantity"`
+	Price    money.Amount           `json:"price"`
+	Amount   money.Amount           `json:"amount"`
+	Method   orderv1.DeliveryMethod `json:"method"`
+	MailText string                 `json:"mail_text,omitempty"`
+	State    DeliveryState          `json:"state"`
+}
+
+// Hold is an open question about the order's money.
+type Hold struct {
+	Reason  orderv1.HoldReason `json:"reason"`
+	Detail  string             `json:"detail"`
+	Attempt string             `json:"attempt"`
+}
+
+// Attempt is what the provider has said of one attempt so far.
+type Attempt struct {
+	Outcome  Outcome      `json:"outcome"`
+	Captured money.Amount `json:"captured,omitzero"`
+	Refunded money.Amount `json:"refunded,omitzero"`
+	// Revision of the facts; an older one changes nothing.
+	Revision int64 `json:"revision"`
+}
+
+// Announcement is a public event that a transition decided on. The event
+// carries the order as it is after the transition.
+type Announcement struct {
+	Type     string
+	Sequence int64
+	// Line is set for product.* events, Attempt and Revision for payment.*.
+	Line     int
+	Attempt  string
+	Revision int64
+}
+
+// NewLine prices a line; errors name the field at fault.
+func NewLine(product, name string, quantity int64, price money.Amount, method orderv1.DeliveryMethod, mailText string) (Line, error) {
+	amount, err := price.Mul(quantity)
+	if err != nil {
+		return Line{}, fmt.Errorf("amount of %d × %s: %w", quantity, price, err)
+	}
+	return Line{
+		Product: product, Name: name, Quantity: quantity, Price: price, Amount: amount,
+		Method: method, MailText: mailText, State: orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED,
+	}, nil
+}
+
+// Sum adds up the lines' amounts.
+func Sum(lines []Line, currency string) (money.Amount, error) {
+	total := money.Amount{Currency: currency}
+	for _, l := range lines {
+		var err error
+		if total, err = total.Add(l.Amount); err != nil {
+			return money.Amount{}, fmt.Errorf("total: %w", err)
+		}
+	}
+	return total, nil
+}
+
+// NextDue is when the order has work to do by itself: asking the delivery
+// service again, or expiring.
+func NextDue(o *Order) time.Time {
+	switch {
+	case o.awaitsDelivery():
+		return o.AskedDelivery.Add(resend.After(o.AskedTimes))
+	case o.Payment == orderv1.PaymentState_PAYMENT_STATE_UNPAID:
+		return o.Created.Add(ExpireAfter)
+	}
+	return time.Time{}
+}
+
+// awaitsDelivery: the delivery service was told to deliver and has not said
+// that everything is.
+func (o *Order) awaitsDelivery() bool {
+	return !o.AskedDelivery.IsZero() && o.Delivery != orderv1.DeliveryState_DELIVERY_STATE_DELIVERED
+}

@@ -1,0 +1,76 @@
+package order
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"quittance/pkg/money"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+)
+
+// View is the order as merchants see it. The customer's link is not part of it.
+func (o *Order) View() *orderv1.Order {
+	v := &orderv1.Order{
+		Id: o.ID, MerchantId: o.Merchant, Reference: o.Reference,
+		Customer:     &orderv1.Customer{Email: o.Customer.Email, Name: o.Customer.Name, Locale: o.Customer.Locale},
+		Total:        toProto(o.Total),
+		PaymentState: o.Payment, DeliveryState: o.Delivery,
+		Prepaid: o.Prepaid, CreateTime: stamp(o.Created), PaidTime: stamp(o.PaidAt), DeliveredTime: stamp(o.Delivered),
+		ReturnUrl: o.ReturnURL, PaidAttemptId: o.PaidBy, Sequence: o.Sequence, Metadata: o.Metadata,
+		DeliveryProblem: o.DeliveryProblem, PaymentProblem: o.PaymentProblem,
+	}
+	if o.Hold != nil {
+		v.Hold = &orderv1.Hold{Reason: o.Hold.Reason, Detail: o.Hold.Detail}
+	}
+	captured, refunded := money.Amount{Currency: o.Total.Currency}, money.Amount{Currency: o.Total.Currency}
+	for _, a := range o.Attempts {
+		if a.Captured.Currency == captured.Currency {
+			captured.Minor += a.Captured.Minor
+		}
+		if a.Refunded.Currency == refunded.Currency {
+			refunded.Minor += a.Refunded.Minor
+		}
+	}
+	v.Captured, v.Refunded = toProto(captured), toProto(refunded)
+	for i, l := range o.Lines {
+		v.Lines = append(v.Lines, &orderv1.Line{
+			Number: int32(i + 1), ProductId: l.Product, Name: l.Name, Quantity: l.Quantity,
+			UnitPrice: toProto(l.Price), Amount: toProto(l.Amount), DeliveryMethod: l.Method, DeliveryState: l.State,
+		})
+	}
+	return v
+}
+
+// Payload is the event message of an announcement.
+func (o *Order) Payload(a Announcement) *eventv1.OrderEvent {
+	e := &eventv1.OrderEvent{
+		Order: o.View(), Sequence: a.Sequence, LineNumber: int32(a.Line),
+		AttemptId: a.Attempt, AttemptRevision: a.Revision,
+	}
+	for _, l := range o.Lines {
+		if l.MailText != "" {
+			if e.MailTexts == nil {
+				e.MailTexts = map[string]string{}
+			}
+			e.MailTexts[l.Product] = l.MailText
+		}
+	}
+	return e
+}
+
+func stamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func toProto(a money.Amount) *orderv1.Money {
+	return &orderv1.Money{Minor: a.Minor, Currency: a.Currency}
+}
+
+func fromProto(m *orderv1.Money) money.Amount {
+	return money.Amount{Minor: m.GetMinor(), Currency: m.GetCurrency()}
+}

@@ -1,0 +1,78 @@
+// Package orders keeps the order documents: it opens the collection, turns the
+// aggregate's announcements into events of the same write, and does the due
+// work.
+package orders
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"quittance/pkg/docstore"
+	"quittance/pkg/due"
+	"quittance/pkg/event"
+	"quittance/pkg/service"
+	"quittance/services/order/internal/order"
+)
+
+// Orders is the collection of order documents.
+type Orders struct {
+	*docstore.Collection[order.Order]
+	base *service.Base
+}
+
+// TimeKey formats a time so that keys sort by time.
+func TimeKey(t time.Time) string { return t.UTC().Format("20060102T150405.000000000") }
+
+// Open opens the collection and adds its due work to the service.
+func Open(ctx context.Context, b *service.Base) (*Orders, error) {
+	coll, err := service.Open(ctx, b, docstore.Spec[order.Order]{
+		Name: "orders",
+		Indexes: map[string]func(*order.Order) string{
+			"created": func(o *order.Order) string { return TimeKey(o.Created) },
+			"changed": func(o *order.Order) string { return TimeKey(o.Changed) },
+			"token":   func(o *order.Order) string { return o.Token },
+		},
+		NextDue: order.NextDue,
+	})
+	if err != nil {
+		return nil, err
+	}
+	os := &Orders{Collection: coll, base: b}
+	service.Loop(b, coll, os.work, due.Options{})
+	return os, nil
+}
+
+// Events turns announcements into events that carry the order as it is now.
+func (os *Orders) Events(o *order.Order, list []order.Announcement) ([]event.Event, error) {
+	events := make([]event.Event, 0, len(list))
+	for _, a := range list {
+		e, err := os.base.Event(a.Type, o.ID, o.ID, o.Merchant, o.Payload(a))
+		if err != nil {
+			return nil, fmt.Errorf("announce %s: %w", a.Type, err)
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// Announce emits announcements with a change.
+func (os *Orders) Announce(ch *docstore.Change, o *order.Order, list []order.Announcement) error {
+	events, err := os.Events(o, list)
+	if err != nil {
+		return err
+	}
+	ch.Emit(events...)
+	return nil
+}
+
+// work does what an order has to do by itself.
+func (os *Orders) work(ctx context.Context, doc *due.Leased[order.Order]) error {
+	return doc.Finish(ctx, func(o *order.Order, ch *docstore.Change) error {
+		list, ask := o.Work(os.Now())
+		if ask {
+			ch.Resend(ch.Latest(event.PaymentSucceeded))
+		}
+		return os.Announce(ch, o, list)
+	})
+}
