@@ -1,0 +1,140 @@
+package flexpay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"quittance/pkg/money"
+	"quittance/pkg/provider"
+)
+
+// maxAnswer bounds what is read of an answer; a sale's status is a few hundred bytes.
+const maxAnswer = 64 << 10
+
+// Words of the answer's response field. Neither is documented: FOUND is recollected, NOTFOUND a guess of what an order
+// page that nobody has paid on yet is answered with. A word in neither place means pending.
+const (
+	found    = "FOUND"
+	notFound = "NOTFOUND"
+)
+
+// Status asks for the sale of a reference, or of TransactionID (a saleID) if there is no reference. It does not compare the
+// answer with what was expected: Reference and Amount are what the answer names.
+func (p *Provider) Status(ctx context.Context, acc provider.Account, q provider.StatusQuery) (provider.Report, error) {
+	s, err := settingsOf(acc)
+	if err != nil {
+		return provider.Report{}, err
+	}
+	params := Params{"version": Version, "shopID": s.shopID}
+	switch {
+	case q.Reference != "":
+		params["referenceID"] = q.Reference
+	case q.TransactionID != "":
+		params["saleID"] = q.TransactionID
+	default:
+		return provider.Report{}, errors.New("sale status: neither reference nor transaction id given")
+	}
+	answer, err := p.get(ctx, s.base+StatusPath+"?"+SignRequest(s.Key, params).Query())
+	if err != nil {
+		return provider.Report{}, fmt.Errorf("sale status: %w", err)
+	}
+	sale, err := parseSale(answer)
+	if err != nil {
+		return provider.Report{}, fmt.Errorf("sale status: %w", err)
+	}
+	if asked := params["saleID"]; asked != "" && sale["saleID"] != "" && sale["saleID"] != asked {
+		return provider.Report{}, fmt.Errorf("sale status: answer is about sale %.20q, not %.20q", sale["saleID"], asked)
+	}
+	report, err := s.report(sale)
+	if err != nil {
+		return provider.Report{}, fmt.Errorf("sale status: %w", err)
+	}
+	return report, nil
+}
+
+// get fetches a small text. Its errors don't show the URL, which is signed.
+func (p *Provider) get(ctx context.Context, address string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, errors.New("request cannot be made")
+	}
+	resp, err := p.client.Do(req)
+	if err != nil {
+		if wrapped, ok := errors.AsType[*url.Error](err); ok {
+			err = wrapped.Err
+		}
+		return nil, fmt.Errorf("ask: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }() // nothing is written, so closing has nothing to say
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("answered with HTTP status %d", resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("read answer: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return nil, fmt.Errorf("answer is longer than %d bytes", maxAnswer)
+	}
+	return body, nil
+}
+
+// report puts a sale's status into our words. An answer that claims money but doesn't name the sale and the exact
+// amount is no evidence, and so an error.
+func (s settings) report(sale map[string]string) (provider.Report, error) {
+	method := sale["paymentMethod"]
+	report := provider.Report{
+		State:         provider.Pending,
+		Reference:     sale["referenceID"],
+		TransactionID: sale["saleID"],
+		AckOrRefund:   method == "" || method == "CC",
+		Detail:        printable(sale["error"]),
+	}
+	switch response := sale["response"]; response {
+	case found:
+		word := sale["saleResult"]
+		state, known := s.words[word]
+		report.Raw, report.Unknown = printable(word), !known
+		if known {
+			report.State = state
+		}
+		if word == "" {
+			report.Raw = found
+		}
+	case notFound:
+		report.Raw = notFound
+	default:
+		report.Raw, report.Unknown = printable(response), true
+	}
+	amount, err := amountOf(sale)
+	report.Amount = amount
+	moved := []provider.State{provider.Authorized, provider.Paid, provider.Refunded, provider.ChargedBack}
+	if !slices.Contains(moved, report.State) {
+		return report, nil
+	}
+	if err != nil {
+		return provider.Report{}, fmt.Errorf("%s, but %w", report.Raw, err)
+	}
+	if !identifier(report.TransactionID) {
+		return provider.Report{}, fmt.Errorf("%s, but without a usable saleID", report.Raw)
+	}
+	return report, nil
+}
+
+// amountOf reads the price that the order asked for; amount and currency stand in where an answer has only those.
+func amountOf(sale map[string]string) (money.Amount, error) {
+	decimal, currency := sale["priceAmount"], sale["priceCurrency"]
+	if decimal == "" && currency == "" {
+		decimal, currency = sale["amount"], sale["currency"]
+	}
+	amount, err := money.Parse(currency, decimal)
+	if err != nil {
+		return money.Amount{}, fmt.Errorf("amount is unreadable: %w", err)
+	}
+	return amount, nil
+}
