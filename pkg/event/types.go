@@ -29,7 +29,11 @@ const (
 	PaymentReturned  = "payment.returned"
 	PaymentConfirmed = "payment.confirmed"
 	CallbackReceived = "callback.received"
-	PaymentVerified  = "payment.verified"
+	// CallbackAcknowledged answers a CallbackReceived that led to no PaymentVerified.
+	CallbackAcknowledged = "callback.acknowledged"
+	// CallbackRescued carries a callback past a store that was down.
+	CallbackRescued = "callback.rescued"
+	PaymentVerified = "payment.verified"
 	// PaymentAcknowledged answers a PaymentVerified that led to no public event.
 	PaymentAcknowledged = "payment.acknowledged"
 	DeliveryCompleted   = "delivery.completed"

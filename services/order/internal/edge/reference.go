@@ -49,5 +49,13 @@ func (s *Refs) GetOrderByToken(ctx context.Context, req *orderv1.GetOrderByToken
 
 // ListEventsForService implements ReferenceService.
 func (s *Refs) ListEventsForService(ctx context.Context, req *orderv1.ListEventsForServiceRequest) (*orderv1.ListEventsResponse, error) {
+	if req.GetOrderId() != "" {
+		doc, err := s.Orders.Orders.Get(ctx, req.GetOrderId())
+		if err != nil {
+			return nil, missing(err, "order %q", req.GetOrderId())
+		}
+		events, err := public(doc)
+		return &orderv1.ListEventsResponse{Events: events}, err
+	}
 	return listEvents(ctx, s.Orders.Orders.Find, s.Orders.Orders.Now(), req.GetPageSize(), req.GetCursor())
 }

@@ -31,11 +31,9 @@ type Callback struct {
 	Provider    string                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	ReceiveTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
 	// False: the signature was wrong or the request unreadable; it had no effect.
-	Accepted  bool   `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
-	Refusal   string `protobuf:"bytes,6,opt,name=refusal,proto3" json:"refusal,omitempty"`
-	AttemptId string `protobuf:"bytes,7,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
-	// How often the same callback came.
-	TimesReceived int32 `protobuf:"varint,8,opt,name=times_received,json=timesReceived,proto3" json:"times_received,omitempty"`
+	Accepted      bool   `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Refusal       string `protobuf:"bytes,6,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	AttemptId     string `protobuf:"bytes,7,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -117,13 +115,6 @@ func (x *Callback) GetAttemptId() string {
 		return x.AttemptId
 	}
 	return ""
-}
-
-func (x *Callback) GetTimesReceived() int32 {
-	if x != nil {
-		return x.TimesReceived
-	}
-	return 0
 }
 
 type ListCallbacksRequest struct {
@@ -234,7 +225,7 @@ var File_quittance_callback_v1_callback_proto protoreflect.FileDescriptor
 
 const file_quittance_callback_v1_callback_proto_rawDesc = "" +
 	"\n" +
-	"$quittance/callback/v1/callback.proto\x12\x15quittance.callback.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\x90\x02\n" +
+	"$quittance/callback/v1/callback.proto\x12\x15quittance.callback.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\xe9\x01\n" +
 	"\bCallback\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -244,8 +235,7 @@ const file_quittance_callback_v1_callback_proto_rawDesc = "" +
 	"\baccepted\x18\x05 \x01(\bR\baccepted\x12\x18\n" +
 	"\arefusal\x18\x06 \x01(\tR\arefusal\x12\x1d\n" +
 	"\n" +
-	"attempt_id\x18\a \x01(\tR\tattemptId\x12%\n" +
-	"\x0etimes_received\x18\b \x01(\x05R\rtimesReceived\"R\n" +
+	"attempt_id\x18\a \x01(\tR\tattemptId\"R\n" +
 	"\x14ListCallbacksRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +

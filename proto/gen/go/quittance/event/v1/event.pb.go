@@ -607,8 +607,10 @@ type PaymentVerified struct {
 	Revision int64 `protobuf:"varint,13,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Authorized money is enough to deliver, says the account.
 	DeliverOnAuthorized bool `protobuf:"varint,14,opt,name=deliver_on_authorized,json=deliverOnAuthorized,proto3" json:"deliver_on_authorized,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Callbacks that these facts answer: callback-ingest need not send them again.
+	CallbackIds   []string `protobuf:"bytes,15,rep,name=callback_ids,json=callbackIds,proto3" json:"callback_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentVerified) Reset() {
@@ -739,6 +741,130 @@ func (x *PaymentVerified) GetDeliverOnAuthorized() bool {
 	return false
 }
 
+func (x *PaymentVerified) GetCallbackIds() []string {
+	if x != nil {
+		return x.CallbackIds
+	}
+	return nil
+}
+
+// CallbackAcknowledged: a callback is known and led to no new facts.
+type CallbackAcknowledged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CallbackIds   []string               `protobuf:"bytes,1,rep,name=callback_ids,json=callbackIds,proto3" json:"callback_ids,omitempty"`
+	AttemptId     string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallbackAcknowledged) Reset() {
+	*x = CallbackAcknowledged{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallbackAcknowledged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallbackAcknowledged) ProtoMessage() {}
+
+func (x *CallbackAcknowledged) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallbackAcknowledged.ProtoReflect.Descriptor instead.
+func (*CallbackAcknowledged) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CallbackAcknowledged) GetCallbackIds() []string {
+	if x != nil {
+		return x.CallbackIds
+	}
+	return nil
+}
+
+func (x *CallbackAcknowledged) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+// CallbackRescued carries a callback past a store that was down: callback-ingest
+// copies it into its store later. It holds what the provider sent, without
+// credentials.
+type CallbackRescued struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The document as callback-ingest would have stored it.
+	Document      []byte `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	CallbackId    string `protobuf:"bytes,2,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
+	MerchantId    string `protobuf:"bytes,3,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallbackRescued) Reset() {
+	*x = CallbackRescued{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallbackRescued) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallbackRescued) ProtoMessage() {}
+
+func (x *CallbackRescued) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallbackRescued.ProtoReflect.Descriptor instead.
+func (*CallbackRescued) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CallbackRescued) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+func (x *CallbackRescued) GetCallbackId() string {
+	if x != nil {
+		return x.CallbackId
+	}
+	return ""
+}
+
+func (x *CallbackRescued) GetMerchantId() string {
+	if x != nil {
+		return x.MerchantId
+	}
+	return ""
+}
+
 // DeliveryCompleted: a line has reached the customer.
 type DeliveryCompleted struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -753,7 +879,7 @@ type DeliveryCompleted struct {
 
 func (x *DeliveryCompleted) Reset() {
 	*x = DeliveryCompleted{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +891,7 @@ func (x *DeliveryCompleted) String() string {
 func (*DeliveryCompleted) ProtoMessage() {}
 
 func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,7 +904,7 @@ func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCompleted.ProtoReflect.Descriptor instead.
 func (*DeliveryCompleted) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeliveryCompleted) GetDeliveryId() string {
@@ -824,7 +950,7 @@ type DeliveryDelayed struct {
 
 func (x *DeliveryDelayed) Reset() {
 	*x = DeliveryDelayed{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +962,7 @@ func (x *DeliveryDelayed) String() string {
 func (*DeliveryDelayed) ProtoMessage() {}
 
 func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +975,7 @@ func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryDelayed.ProtoReflect.Descriptor instead.
 func (*DeliveryDelayed) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeliveryDelayed) GetDeliveryId() string {
@@ -953,7 +1079,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\treference\x18\x05 \x01(\tR\treference\x12%\n" +
 	"\x0etransaction_id\x18\x06 \x01(\tR\rtransactionId\x12\x14\n" +
 	"\x05claim\x18\a \x01(\tR\x05claim\x12E\n" +
-	"\x10acknowledge_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0facknowledgeTime\"\xde\x04\n" +
+	"\x10acknowledge_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0facknowledgeTime\"\x81\x05\n" +
 	"\x0fPaymentVerified\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -975,7 +1101,18 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"holdReason\x12\x16\n" +
 	"\x06detail\x18\f \x01(\tR\x06detail\x12\x1a\n" +
 	"\brevision\x18\r \x01(\x03R\brevision\x122\n" +
-	"\x15deliver_on_authorized\x18\x0e \x01(\bR\x13deliverOnAuthorized\"\x93\x01\n" +
+	"\x15deliver_on_authorized\x18\x0e \x01(\bR\x13deliverOnAuthorized\x12!\n" +
+	"\fcallback_ids\x18\x0f \x03(\tR\vcallbackIds\"X\n" +
+	"\x14CallbackAcknowledged\x12!\n" +
+	"\fcallback_ids\x18\x01 \x03(\tR\vcallbackIds\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x02 \x01(\tR\tattemptId\"o\n" +
+	"\x0fCallbackRescued\x12\x1a\n" +
+	"\bdocument\x18\x01 \x01(\fR\bdocument\x12\x1f\n" +
+	"\vcallback_id\x18\x02 \x01(\tR\n" +
+	"callbackId\x12\x1f\n" +
+	"\vmerchant_id\x18\x03 \x01(\tR\n" +
+	"merchantId\"\x93\x01\n" +
 	"\x11DeliveryCompleted\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x19\n" +
@@ -1006,7 +1143,7 @@ func file_quittance_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_quittance_event_v1_event_proto_rawDescData
 }
 
-var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*OrderEvent)(nil),            // 0: quittance.event.v1.OrderEvent
 	(*PaymentAcknowledged)(nil),   // 1: quittance.event.v1.PaymentAcknowledged
@@ -1016,27 +1153,29 @@ var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*OfflineConfirmed)(nil),      // 5: quittance.event.v1.OfflineConfirmed
 	(*CallbackReceived)(nil),      // 6: quittance.event.v1.CallbackReceived
 	(*PaymentVerified)(nil),       // 7: quittance.event.v1.PaymentVerified
-	(*DeliveryCompleted)(nil),     // 8: quittance.event.v1.DeliveryCompleted
-	(*DeliveryDelayed)(nil),       // 9: quittance.event.v1.DeliveryDelayed
-	nil,                           // 10: quittance.event.v1.OrderEvent.MailTextsEntry
-	(*v1.Order)(nil),              // 11: quittance.order.v1.Order
-	(*v1.Money)(nil),              // 12: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(v11.Outcome)(0),              // 14: quittance.verification.v1.Outcome
-	(v1.HoldReason)(0),            // 15: quittance.order.v1.HoldReason
+	(*CallbackAcknowledged)(nil),  // 8: quittance.event.v1.CallbackAcknowledged
+	(*CallbackRescued)(nil),       // 9: quittance.event.v1.CallbackRescued
+	(*DeliveryCompleted)(nil),     // 10: quittance.event.v1.DeliveryCompleted
+	(*DeliveryDelayed)(nil),       // 11: quittance.event.v1.DeliveryDelayed
+	nil,                           // 12: quittance.event.v1.OrderEvent.MailTextsEntry
+	(*v1.Order)(nil),              // 13: quittance.order.v1.Order
+	(*v1.Money)(nil),              // 14: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(v11.Outcome)(0),              // 16: quittance.verification.v1.Outcome
+	(v1.HoldReason)(0),            // 17: quittance.order.v1.HoldReason
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
-	11, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
-	10, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
-	12, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
-	13, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
-	12, // 4: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
-	13, // 5: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
-	14, // 6: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
-	12, // 7: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
-	12, // 8: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
-	12, // 9: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
-	15, // 10: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
+	13, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
+	12, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
+	14, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
+	15, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
+	14, // 4: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
+	15, // 5: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
+	16, // 6: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
+	14, // 7: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
+	14, // 8: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
+	14, // 9: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
+	17, // 10: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -1055,7 +1194,7 @@ func file_quittance_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_event_v1_event_proto_rawDesc), len(file_quittance_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -488,7 +488,9 @@ type ListEventsForServiceRequest struct {
 	// 1–200, 50 if 0.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Cursor of an earlier answer; empty starts with the oldest.
-	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Only the events of this order, all of them, in sequence.
+	OrderId       string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -537,6 +539,13 @@ func (x *ListEventsForServiceRequest) GetCursor() string {
 	return ""
 }
 
+func (x *ListEventsForServiceRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
 var File_quittance_order_v1_reference_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_reference_proto_rawDesc = "" +
@@ -574,10 +583,11 @@ const file_quittance_order_v1_reference_proto_rawDesc = "" +
 	"\x19GetOrderForServiceRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\".\n" +
 	"\x16GetOrderByTokenRequest\x12\x14\n" +
-	"\x05token\x18\x01 \x01(\tR\x05token\"R\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\"m\n" +
 	"\x1bListEventsForServiceRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\tR\x06cursor2\xad\x03\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x19\n" +
+	"\border_id\x18\x03 \x01(\tR\aorderId2\xad\x03\n" +
 	"\x10ReferenceService\x12\\\n" +
 	"\fGetReference\x12'.quittance.order.v1.GetReferenceRequest\x1a\x1d.quittance.order.v1.Reference\"\x04\xe8\xe0\x18\x04\x12d\n" +
 	"\x12GetOrderForService\x12-.quittance.order.v1.GetOrderForServiceRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x04\x12^\n" +

@@ -1,0 +1,25 @@
+package reference
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+)
+
+// orderSource asks the order service's internal gRPC.
+type orderSource struct{ client orderv1.ReferenceServiceClient }
+
+var _ Source = orderSource{}
+
+// FromOrder is the source behind a connection to the order service's internal
+// listener.
+func FromOrder(conn grpc.ClientConnInterface) Source {
+	return orderSource{orderv1.NewReferenceServiceClient(conn)}
+}
+
+// Reference implements Source.
+func (s orderSource) Reference(ctx context.Context, kind, id string) (*orderv1.Reference, error) {
+	return s.client.GetReference(ctx, &orderv1.GetReferenceRequest{Kind: kind, Id: id})
+}
