@@ -112,6 +112,10 @@ type Callback struct {
 	// TransactionID is the provider's.
 	TransactionID string
 	Claim         Claim
+	// Signed: the provider's signature was checked.
+	Signed bool
+	// Refunded is the amount given back, if the claim is a refund and names it.
+	Refunded money.Amount
 	// DedupeKey is equal for repeats of the same callback and different for
 	// any other callback of the account.
 	DedupeKey string

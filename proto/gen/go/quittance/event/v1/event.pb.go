@@ -495,8 +495,12 @@ type CallbackReceived struct {
 	// "paid", "refunded", "charged_back", "other": what the provider claims.
 	Claim           string                 `protobuf:"bytes,7,opt,name=claim,proto3" json:"claim,omitempty"`
 	AcknowledgeTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=acknowledge_time,json=acknowledgeTime,proto3" json:"acknowledge_time,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The provider signed the callback.
+	Signed bool `protobuf:"varint,9,opt,name=signed,proto3" json:"signed,omitempty"`
+	// Amount given back so far, of a callback that claims a refund.
+	Refunded      *v1.Money `protobuf:"bytes,10,opt,name=refunded,proto3" json:"refunded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CallbackReceived) Reset() {
@@ -581,6 +585,20 @@ func (x *CallbackReceived) GetClaim() string {
 func (x *CallbackReceived) GetAcknowledgeTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.AcknowledgeTime
+	}
+	return nil
+}
+
+func (x *CallbackReceived) GetSigned() bool {
+	if x != nil {
+		return x.Signed
+	}
+	return false
+}
+
+func (x *CallbackReceived) GetRefunded() *v1.Money {
+	if x != nil {
+		return x.Refunded
 	}
 	return nil
 }
@@ -1067,7 +1085,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
 	"merchantId\x121\n" +
 	"\x06amount\x18\x04 \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x12%\n" +
-	"\x0etransaction_id\x18\x05 \x01(\tR\rtransactionId\"\xb1\x02\n" +
+	"\x0etransaction_id\x18\x05 \x01(\tR\rtransactionId\"\x80\x03\n" +
 	"\x10CallbackReceived\x12\x1f\n" +
 	"\vcallback_id\x18\x01 \x01(\tR\n" +
 	"callbackId\x12\x1d\n" +
@@ -1079,7 +1097,10 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\treference\x18\x05 \x01(\tR\treference\x12%\n" +
 	"\x0etransaction_id\x18\x06 \x01(\tR\rtransactionId\x12\x14\n" +
 	"\x05claim\x18\a \x01(\tR\x05claim\x12E\n" +
-	"\x10acknowledge_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0facknowledgeTime\"\x81\x05\n" +
+	"\x10acknowledge_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0facknowledgeTime\x12\x16\n" +
+	"\x06signed\x18\t \x01(\bR\x06signed\x125\n" +
+	"\brefunded\x18\n" +
+	" \x01(\v2\x19.quittance.order.v1.MoneyR\brefunded\"\x81\x05\n" +
 	"\x0fPaymentVerified\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1171,16 +1192,17 @@ var file_quittance_event_v1_event_proto_depIdxs = []int32{
 	15, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
 	14, // 4: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
 	15, // 5: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
-	16, // 6: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
-	14, // 7: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
-	14, // 8: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
-	14, // 9: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
-	17, // 10: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	14, // 6: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
+	16, // 7: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
+	14, // 8: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
+	14, // 9: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
+	14, // 10: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
+	17, // 11: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_quittance_event_v1_event_proto_init() }

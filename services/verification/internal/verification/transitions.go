@@ -1,0 +1,307 @@
+package verification
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"quittance/pkg/money"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+)
+
+// Schedule says how often a provider is asked about an attempt.
+type Schedule struct {
+	// First is the pause before the first unprompted question; zero: the
+	// provider is never asked (the merchant confirms).
+	First time.Duration
+	// Then are the pauses after each answer that isn't final; the last one repeats.
+	Then []time.Duration
+	// Life is how long an attempt is followed.
+	Life time.Duration
+	// RefundWindow is how long after a sale an ack-or-refund provider may give
+	// the money back.
+	RefundWindow time.Duration
+}
+
+// Report is what the provider said, in our words.
+type Report struct {
+	Outcome       Outcome      `json:"outcome"`
+	Reference     string       `json:"reference,omitempty"`
+	TransactionID string       `json:"transaction_id,omitempty"`
+	Amount        money.Amount `json:"amount,omitzero"`
+	// AckOrRefund: the money goes back unless a callback was acknowledged.
+	AckOrRefund bool   `json:"ack_or_refund,omitempty"`
+	Detail      string `json:"detail,omitempty"`
+	Raw         string `json:"raw,omitempty"`
+	// UsedBy names another attempt that this transaction has paid already.
+	UsedBy string `json:"used_by,omitempty"`
+}
+
+// Start begins to follow an attempt.
+func Start(f *eventv1.PaymentStarted, s Schedule, now time.Time) *Verification {
+	v := &Verification{
+		Attempt: f.GetAttemptId(), Order: f.GetOrderId(), Merchant: f.GetMerchantId(), Account: f.GetAccountId(),
+		Provider: f.GetProvider(), Reference: f.GetReference(), Started: f.GetStartTime().AsTime(),
+		Amount: money.Amount{Minor: f.GetAmount().GetMinor(), Currency: f.GetAmount().GetCurrency()},
+		Facts:  Facts{Outcome: verificationv1.Outcome_OUTCOME_PENDING},
+	}
+	if s.First > 0 {
+		v.NextAsk = now.Add(s.First)
+	}
+	return v
+}
+
+// Prompt asks for an answer soon, for a hint that something has happened. It
+// reports whether anything changed.
+func (v *Verification) Prompt(now time.Time) bool {
+	at := now
+	if soonest := v.LastAsked.Add(minGap); at.Before(soonest) {
+		at = soonest
+	}
+	if !v.NextAsk.IsZero() && !v.NextAsk.After(at) {
+		return false
+	}
+	v.NextAsk = at
+	return true
+}
+
+// Returned notes that the browser came back. It reports whether anything
+// changed: for a settled attempt it is no news.
+func (v *Verification) Returned(providerReference string, now time.Time) bool {
+	news := false
+	if v.ProviderReference == "" && providerReference != "" {
+		v.ProviderReference, news = providerReference, true
+	}
+	if v.Settled() {
+		return news
+	}
+	return v.Prompt(now) || news
+}
+
+// CalledBack notes an acknowledged callback. It reports known if the callback
+// had its answer already, and changed if the facts changed: a paid answer that
+// only waited for this acknowledgement counts now.
+func (v *Verification) CalledBack(f *eventv1.CallbackReceived, s Schedule, now time.Time) (changed, known bool) {
+	if slices.Contains(v.Answered, f.GetCallbackId()) {
+		return false, true
+	}
+	if !slices.Contains(v.Callbacks, f.GetCallbackId()) {
+		v.Callbacks = append(v.Callbacks, f.GetCallbackId())
+	}
+	if m := f.GetRefunded(); m != nil && f.GetSigned() {
+		v.GivenBack = &money.Amount{Minor: m.GetMinor(), Currency: m.GetCurrency()}
+	}
+	if f.GetClaim() == ClaimPaid && v.Acknowledged.IsZero() {
+		v.Acknowledged = f.GetAcknowledgeTime().AsTime()
+		if v.Unpaid != nil {
+			return v.Answer(*v.Unpaid, s, now), false
+		}
+	}
+	v.Prompt(now)
+	return false, false
+}
+
+// ClaimPaid is the claim of a callback that says the attempt is paid.
+const ClaimPaid = "paid"
+
+// NoAnswer notes that the provider could not be asked.
+func (v *Verification) NoAnswer(problem string, s Schedule, now time.Time) (changed bool) {
+	v.LastAsked, v.Problem = now, problem
+	v.Failures++
+	return v.schedule(s, v.Failures, now)
+}
+
+// Answer merges an answer of the provider and reports whether the facts
+// changed. The callbacks that waited for it have their answer.
+func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool) {
+	v.LastAsked, v.Problem, v.Failures = now, "", 0
+	v.Asked++
+	next := v.judge(a, s, now)
+	if merged, news := v.merge(next); news {
+		v.Facts = merged
+		v.Revision++
+		v.Told, v.ToldTimes = now, 1
+		changed = true
+	}
+	return v.schedule(s, v.Asked, now) || changed
+}
+
+// TakeCallbacks returns the callbacks that have their answer now.
+func (v *Verification) TakeCallbacks() []string {
+	done := v.Callbacks
+	v.Callbacks = nil
+	v.Answered = append(v.Answered, done...)
+	if extra := len(v.Answered) - keptAnswers; extra > 0 {
+		v.Answered = slices.Delete(v.Answered, 0, extra)
+	}
+	return done
+}
+
+// judge compares an answer with what was asked for and says what it means.
+func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
+	f := Facts{Outcome: a.Outcome, TransactionID: a.TransactionID, Detail: a.Detail, Raw: a.Raw}
+	switch a.Outcome {
+	case verificationv1.Outcome_OUTCOME_PAID, verificationv1.Outcome_OUTCOME_AUTHORIZED:
+		if a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
+			f.Captured = a.Amount
+		} else {
+			f.Authorized = a.Amount
+		}
+		if differs := v.differs(a); differs != "" {
+			f.Outcome, f.HoldReason, f.Detail = verificationv1.Outcome_OUTCOME_ON_HOLD, orderv1.HoldReason_HOLD_REASON_MISMATCH, differs
+			return f
+		}
+		if v.GivenBack != nil && a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
+			f.Outcome, f.Refunded = verificationv1.Outcome_OUTCOME_REFUNDED, *v.GivenBack
+			return f
+		}
+		if a.Outcome == verificationv1.Outcome_OUTCOME_PAID && a.AckOrRefund && !v.keeps(a, s, now) {
+			return Facts{Outcome: verificationv1.Outcome_OUTCOME_PENDING, Raw: a.Raw}
+		}
+		v.Unpaid = nil
+	case verificationv1.Outcome_OUTCOME_ON_HOLD:
+		f.HoldReason = orderv1.HoldReason_HOLD_REASON_PROVIDER_REVIEW
+	case verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
+		f.Refunded = a.Amount
+		if f.Refunded.Currency == "" {
+			f.Refunded = v.Facts.Captured
+		}
+		v.Unpaid = nil
+	case verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED, verificationv1.Outcome_OUTCOME_EXPIRED,
+		verificationv1.Outcome_OUTCOME_PENDING, verificationv1.Outcome_OUTCOME_UNSPECIFIED:
+	}
+	return f
+}
+
+// differs says in what an answer differs from what was asked for.
+func (v *Verification) differs(a Report) string {
+	switch {
+	case a.UsedBy != "":
+		return fmt.Sprintf("transaction %s has already paid attempt %s", a.TransactionID, a.UsedBy)
+	case a.Reference != "" && a.Reference != v.Reference:
+		return fmt.Sprintf("the provider names reference %s, asked was %s", a.Reference, v.Reference)
+	case a.Amount != v.Amount:
+		return fmt.Sprintf("the provider names %s, asked was %s", a.Amount, v.Amount)
+	}
+	return ""
+}
+
+// keeps says whether the money of an ack-or-refund sale stays: our
+// acknowledgement was given, or the provider still says paid after the window
+// in which it gives money back.
+func (v *Verification) keeps(a Report, s Schedule, now time.Time) bool {
+	if v.FirstPaid.IsZero() {
+		v.FirstPaid = now
+	}
+	over := !now.Before(v.FirstPaid.Add(s.RefundWindow))
+	v.Rechecked = v.Rechecked || over
+	if over || !v.Acknowledged.IsZero() {
+		return true
+	}
+	v.Unpaid = &a
+	return false
+}
+
+// rank orders outcomes: a higher one is never taken back by a lower one, equal
+// ones by the later answer.
+func rank(f Facts) int {
+	switch f.Outcome {
+	case verificationv1.Outcome_OUTCOME_UNSPECIFIED, verificationv1.Outcome_OUTCOME_PENDING:
+		return 0
+	case verificationv1.Outcome_OUTCOME_ON_HOLD:
+		if f.HoldReason == orderv1.HoldReason_HOLD_REASON_MISMATCH {
+			return 4 // only the merchant ends it, or the money going back
+		}
+		return 1
+	case verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED,
+		verificationv1.Outcome_OUTCOME_EXPIRED, verificationv1.Outcome_OUTCOME_AUTHORIZED:
+		return 2
+	case verificationv1.Outcome_OUTCOME_PAID:
+		return 3
+	case verificationv1.Outcome_OUTCOME_REFUNDED:
+		return 5
+	case verificationv1.Outcome_OUTCOME_CHARGED_BACK:
+		return 6
+	}
+	return 0
+}
+
+// merge joins new facts with the old ones; amounts only grow.
+func (v *Verification) merge(next Facts) (Facts, bool) {
+	old := v.Facts
+	if rank(next) < rank(old) {
+		next.Outcome, next.HoldReason, next.Detail, next.Raw = old.Outcome, old.HoldReason, old.Detail, old.Raw
+	}
+	next.Authorized = larger(old.Authorized, next.Authorized)
+	next.Captured = larger(old.Captured, next.Captured)
+	next.Refunded = larger(old.Refunded, next.Refunded)
+	if next.TransactionID == "" || old.TransactionID != "" && rank(old) >= 3 {
+		next.TransactionID = old.TransactionID
+	}
+	news := next.Outcome != old.Outcome || next.Authorized != old.Authorized || next.Captured != old.Captured ||
+		next.Refunded != old.Refunded || next.HoldReason != old.HoldReason
+	if !news {
+		next = old
+	}
+	return next, news
+}
+
+func larger(a, b money.Amount) money.Amount {
+	if a.Currency == "" || b.Minor > a.Minor {
+		return b
+	}
+	return a
+}
+
+// schedule sets when to ask next. An attempt whose life is over without an
+// answer expires, which changes the facts.
+func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired bool) {
+	v.NextAsk = time.Time{}
+	switch rank(v.Facts) {
+	case 3:
+		if !v.FirstPaid.IsZero() && !v.Rechecked {
+			v.NextAsk = v.FirstPaid.Add(s.RefundWindow)
+			if !v.NextAsk.After(now) { // the question that was due got no answer
+				v.NextAsk = now.Add(pause(s, times))
+			}
+		}
+		return false
+	case 4, 5, 6:
+		return false
+	}
+	if s.First == 0 {
+		return false
+	}
+	if now.After(v.Started.Add(s.Life)) {
+		return v.expire(now)
+	}
+	v.NextAsk = now.Add(pause(s, times))
+	if v.Unpaid != nil {
+		if window := v.FirstPaid.Add(s.RefundWindow); window.Before(v.NextAsk) {
+			v.NextAsk = window
+		}
+	}
+	return false
+}
+
+func pause(s Schedule, times int) time.Duration {
+	if len(s.Then) == 0 {
+		return s.First
+	}
+	return s.Then[min(max(times, 1), len(s.Then))-1]
+}
+
+func (v *Verification) expire(now time.Time) bool {
+	merged, news := v.merge(Facts{
+		Outcome: verificationv1.Outcome_OUTCOME_EXPIRED, Detail: "no final answer from the provider", Raw: v.Facts.Raw,
+	})
+	if !news || rank(v.Facts) == 2 {
+		return false
+	}
+	v.Facts = merged
+	v.Revision++
+	v.Told, v.ToldTimes = now, 1
+	return true
+}

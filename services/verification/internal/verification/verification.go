@@ -1,0 +1,150 @@
+// Package verification is the verification aggregate: what a provider has said
+// of one payment attempt, merged over time, when to ask it again, and what the
+// order has been told. It is pure: time, facts and answers are arguments.
+package verification
+
+import (
+	"time"
+
+	"quittance/pkg/backoff"
+	"quittance/pkg/money"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+)
+
+// Outcome is the provider's word on an attempt, merged over time.
+type Outcome = verificationv1.Outcome
+
+// minGap keeps prompts (callbacks, returns, merchants) from making us ask a
+// provider about one attempt more often than this. The figure is ours.
+const minGap = 500 * time.Millisecond
+
+// tellAgain is how long the order's acknowledgement of the facts is waited for
+// before they are sent again: 15 s, 30 s, 1 m, 2 m, 5 m, 15 m, then every hour.
+var tellAgain = backoff.Schedule{
+	15 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
+}
+
+// keptAnswers is how many answered callbacks are remembered, to acknowledge
+// them again without asking the provider again.
+const keptAnswers = 20
+
+// Verification is the stored document; its id is the attempt's.
+type Verification struct {
+	Attempt   string       `json:"attempt"`
+	Order     string       `json:"order"`
+	Merchant  string       `json:"merchant"`
+	Account   string       `json:"account"`
+	Provider  string       `json:"provider"`
+	Reference string       `json:"reference"`
+	Amount    money.Amount `json:"amount"`
+	Started   time.Time    `json:"started"`
+
+	// ProviderReference is what only the browser brought.
+	ProviderReference string `json:"provider_reference,omitempty"`
+	// Acknowledged is when we first acknowledged a callback that claims paid.
+	Acknowledged time.Time `json:"acknowledged,omitzero"`
+	// Unpaid is a paid answer of an ack-or-refund provider that doesn't count
+	// yet, and FirstPaid when it was first given.
+	Unpaid    *Report   `json:"unpaid,omitempty"`
+	FirstPaid time.Time `json:"first_paid,omitzero"`
+	// Rechecked: the provider was asked once more after its refund window.
+	Rechecked bool `json:"rechecked,omitempty"`
+	// GivenBack is the amount that a signed callback says was refunded.
+	GivenBack *money.Amount `json:"given_back,omitempty"`
+
+	// NextAsk is when the provider is asked next, zero for not any more.
+	NextAsk   time.Time `json:"next_ask,omitzero"`
+	LastAsked time.Time `json:"last_asked,omitzero"`
+	// Asked counts answered questions, Failures those unanswered in a row.
+	Asked    int    `json:"asked,omitempty"`
+	Failures int    `json:"failures,omitempty"`
+	Problem  string `json:"problem,omitempty"`
+
+	Facts Facts `json:"facts"`
+	// Revision grows with every change of the facts; Known is the latest one
+	// that the order acknowledged.
+	Revision  int64     `json:"revision"`
+	Known     int64     `json:"known"`
+	Told      time.Time `json:"told,omitzero"`
+	ToldTimes int       `json:"told_times,omitempty"`
+
+	// Callbacks wait for an answer; Answered have had theirs.
+	Callbacks []string `json:"callbacks,omitempty"`
+	Answered  []string `json:"answered,omitempty"`
+}
+
+// Facts is the merged state.
+type Facts struct {
+	Outcome       Outcome            `json:"outcome"`
+	Authorized    money.Amount       `json:"authorized,omitzero"`
+	Captured      money.Amount       `json:"captured,omitzero"`
+	Refunded      money.Amount       `json:"refunded,omitzero"`
+	TransactionID string             `json:"transaction_id,omitempty"`
+	HoldReason    orderv1.HoldReason `json:"hold_reason,omitempty"`
+	Detail        string             `json:"detail,omitempty"`
+	// Raw is the provider's own word.
+	Raw string `json:"raw,omitempty"`
+}
+
+// NextDue is when there is something to do: ask the provider, or tell the
+// order again.
+func NextDue(v *Verification) time.Time {
+	due := v.NextAsk
+	if v.awaitsOrder() {
+		if again := v.Told.Add(tellAgain.After(v.ToldTimes)); due.IsZero() || again.Before(due) {
+			due = again
+		}
+	}
+	return due
+}
+
+func (v *Verification) awaitsOrder() bool { return v.Revision > v.Known }
+
+// AskDue says whether the provider is to be asked now.
+func (v *Verification) AskDue(now time.Time) bool {
+	return !v.NextAsk.IsZero() && !v.NextAsk.After(now)
+}
+
+// TellDue says whether the order is to be told again now.
+func (v *Verification) TellDue(now time.Time) bool {
+	return v.awaitsOrder() && !v.Told.Add(tellAgain.After(v.ToldTimes)).After(now)
+}
+
+// ToldAgain notes that the facts were sent again.
+func (v *Verification) ToldAgain(now time.Time) {
+	v.Told = now
+	v.ToldTimes++
+}
+
+// OrderKnows notes which revision the order has acknowledged. It reports
+// whether that is news.
+func (v *Verification) OrderKnows(revision int64) bool {
+	if revision <= v.Known {
+		return false
+	}
+	v.Known = revision
+	return true
+}
+
+// Settled: no answer of the provider is awaited any more.
+func (v *Verification) Settled() bool { return v.NextAsk.IsZero() && v.Revision > 0 }
+
+// Fact is the message that tells the order, naming the callbacks it answers.
+func (v *Verification) Fact(callbacks []string, deliverOnAuthorized bool) *eventv1.PaymentVerified {
+	f := v.Facts
+	return &eventv1.PaymentVerified{
+		AttemptId: v.Attempt, OrderId: v.Order, MerchantId: v.Merchant, AccountId: v.Account, Provider: v.Provider,
+		Outcome: f.Outcome, Authorized: toProto(f.Authorized), Captured: toProto(f.Captured), Refunded: toProto(f.Refunded),
+		TransactionId: f.TransactionID, HoldReason: f.HoldReason, Detail: f.Detail, Revision: v.Revision,
+		DeliverOnAuthorized: deliverOnAuthorized, CallbackIds: callbacks,
+	}
+}
+
+func toProto(a money.Amount) *orderv1.Money {
+	if a.Currency == "" {
+		return nil
+	}
+	return &orderv1.Money{Minor: a.Minor, Currency: a.Currency}
+}
