@@ -74,7 +74,7 @@ func (v *Verification) Returned(providerReference string, now time.Time) bool {
 	if v.ProviderReference == "" && providerReference != "" {
 		v.ProviderReference, news = providerReference, true
 	}
-	if v.Settled() {
+	if rank(v.Facts) >= 3 {
 		return news
 	}
 	return v.Prompt(now) || news
@@ -89,9 +89,10 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, s Schedule, now t
 	}
 	if !slices.Contains(v.Callbacks, f.GetCallbackId()) {
 		v.Callbacks = append(v.Callbacks, f.GetCallbackId())
-	}
-	if m := f.GetRefunded(); m != nil && f.GetSigned() {
-		v.GivenBack = &money.Amount{Minor: m.GetMinor(), Currency: m.GetCurrency()}
+		if m := f.GetRefunded(); m.GetMinor() > 0 && f.GetSigned() && m.GetCurrency() == v.Amount.Currency {
+			v.GivenBack.Currency = m.GetCurrency()
+			v.GivenBack.Minor = min(v.GivenBack.Minor+m.GetMinor(), v.Amount.Minor)
+		}
 	}
 	if f.GetClaim() == ClaimPaid && v.Acknowledged.IsZero() {
 		v.Acknowledged = f.GetAcknowledgeTime().AsTime()
@@ -153,8 +154,8 @@ func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
 			f.Outcome, f.HoldReason, f.Detail = verificationv1.Outcome_OUTCOME_ON_HOLD, orderv1.HoldReason_HOLD_REASON_MISMATCH, differs
 			return f
 		}
-		if v.GivenBack != nil && a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
-			f.Outcome, f.Refunded = verificationv1.Outcome_OUTCOME_REFUNDED, *v.GivenBack
+		if v.GivenBack.Minor > 0 && a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
+			f.Outcome, f.Refunded = verificationv1.Outcome_OUTCOME_REFUNDED, v.GivenBack
 			return f
 		}
 		if a.Outcome == verificationv1.Outcome_OUTCOME_PAID && a.AckOrRefund && !v.keeps(a, s, now) {

@@ -51,8 +51,8 @@ type Verification struct {
 	FirstPaid time.Time `json:"first_paid,omitzero"`
 	// Rechecked: the provider was asked once more after its refund window.
 	Rechecked bool `json:"rechecked,omitempty"`
-	// GivenBack is the amount that a signed callback says was refunded.
-	GivenBack *money.Amount `json:"given_back,omitempty"`
+	// GivenBack is what signed callbacks say was refunded, in total.
+	GivenBack money.Amount `json:"given_back,omitzero"`
 
 	// NextAsk is when the provider is asked next, zero for not any more.
 	NextAsk   time.Time `json:"next_ask,omitzero"`
@@ -128,8 +128,8 @@ func (v *Verification) OrderKnows(revision int64) bool {
 	return true
 }
 
-// Settled: no answer of the provider is awaited any more.
-func (v *Verification) Settled() bool { return v.NextAsk.IsZero() && v.Revision > 0 }
+// Settled: the attempt came to an end, of whatever kind.
+func (v *Verification) Settled() bool { return rank(v.Facts) >= 2 }
 
 // Fact is the message that tells the order, naming the callbacks it answers.
 func (v *Verification) Fact(callbacks []string, deliverOnAuthorized bool) *eventv1.PaymentVerified {

@@ -1,0 +1,78 @@
+package handle
+
+import (
+	"context"
+	"errors"
+
+	"quittance/pkg/bus"
+	"quittance/pkg/docstore"
+	"quittance/pkg/event"
+	"quittance/pkg/money"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+	"quittance/services/verification/internal/verification"
+	"quittance/services/verification/internal/verifications"
+)
+
+// PaymentStarted begins to follow an attempt, and looks up the callbacks that
+// came before it.
+func (h *Handlers) PaymentStarted(ctx context.Context, e event.Event) error {
+	fact := &eventv1.PaymentStarted{}
+	if err := e.Decode(fact); err != nil {
+		return bus.Permanent(err)
+	}
+	vs := h.Verifications
+	terms, err := vs.Terms(ctx, fact.GetAccountId())
+	if err != nil {
+		return err
+	}
+	v := verification.Start(fact, terms.Schedule, vs.Now())
+	if _, err := vs.Insert(ctx, v.Attempt, v.Merchant, v); err != nil && !errors.Is(err, docstore.ErrExists) {
+		return err
+	}
+	return h.takeEarly(ctx, verifications.Key(v.Account, v.Reference))
+}
+
+// PaymentReturned is a hint to ask now.
+func (h *Handlers) PaymentReturned(ctx context.Context, e event.Event) error {
+	fact := &eventv1.PaymentReturned{}
+	if err := e.Decode(fact); err != nil {
+		return bus.Permanent(err)
+	}
+	_, err := h.Verifications.For(fact.GetMerchantId()).Update(ctx, fact.GetAttemptId(), func(v *verification.Verification, _ *docstore.Change) error {
+		if !v.Returned(fact.GetProviderReference(), h.Verifications.Now()) {
+			return docstore.ErrUnchanged
+		}
+		return nil
+	})
+	return unknown(err)
+}
+
+// PaymentConfirmed is the merchant's word on an offline attempt: here the
+// merchant is the provider that is asked.
+func (h *Handlers) PaymentConfirmed(ctx context.Context, e event.Event) error {
+	fact := &eventv1.OfflineConfirmed{}
+	if err := e.Decode(fact); err != nil {
+		return bus.Permanent(err)
+	}
+	vs := h.Verifications
+	doc, err := vs.For(fact.GetMerchantId()).Get(ctx, fact.GetAttemptId())
+	if err != nil {
+		return unknown(err)
+	}
+	terms, err := vs.Terms(ctx, doc.Body.Account)
+	if err != nil {
+		return err
+	}
+	report, err := vs.Bind(ctx, &doc.Body, verification.Report{
+		Outcome: verificationv1.Outcome_OUTCOME_PAID, Reference: doc.Body.Reference, TransactionID: fact.GetTransactionId(),
+		Amount: money.Amount{Minor: fact.GetAmount().GetMinor(), Currency: fact.GetAmount().GetCurrency()}, Raw: "confirmed by the merchant",
+	})
+	if err != nil {
+		return err
+	}
+	_, err = vs.For(fact.GetMerchantId()).Update(ctx, fact.GetAttemptId(), func(v *verification.Verification, ch *docstore.Change) error {
+		return vs.Apply(ch, v, report, terms)
+	})
+	return err
+}

@@ -1,0 +1,235 @@
+// Package verifications keeps the verification documents and does their due
+// work: it asks providers, and tells the order again what it has not
+// acknowledged. It is the only place that calls a provider's status API.
+package verifications
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"quittance/pkg/docstore"
+	"quittance/pkg/due"
+	"quittance/pkg/event"
+	"quittance/pkg/id"
+	"quittance/pkg/provider"
+	"quittance/pkg/provider/registry"
+	"quittance/pkg/reference"
+	"quittance/pkg/service"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+	"quittance/services/verification/internal/verification"
+)
+
+// leaseMargin is what a lease lasts beyond the longest question.
+const (
+	lease      = 2 * time.Minute
+	defaultAsk = 30 * time.Second
+)
+
+// Transaction is the document that binds a provider's transaction to the one
+// attempt it pays (P1). Its id is derived from account and transaction id.
+type Transaction struct {
+	Attempt string `json:"attempt"`
+}
+
+// Early is a callback that came before its attempt was known.
+type Early struct {
+	Key   string `json:"key"`
+	Event []byte `json:"event"`
+}
+
+// Verifications is the collection and what its work needs.
+type Verifications struct {
+	*docstore.Collection[verification.Verification]
+	transactions *docstore.Collection[Transaction]
+	Early        *docstore.Collection[Early]
+	base         *service.Base
+	reference    *reference.Copy
+	providers    *registry.Registry
+}
+
+// Key is the index value by which a callback finds its attempt.
+func Key(account, reference string) string { return account + "/" + reference }
+
+// Open opens the collections and adds the due work to the service.
+func Open(ctx context.Context, b *service.Base, ref *reference.Copy, providers *registry.Registry) (*Verifications, error) {
+	coll, err := service.Open(ctx, b, docstore.Spec[verification.Verification]{
+		Name: "verifications",
+		Indexes: map[string]func(*verification.Verification) string{
+			"reference": func(v *verification.Verification) string { return Key(v.Account, v.Reference) },
+		},
+		NextDue: verification.NextDue,
+	})
+	if err != nil {
+		return nil, err
+	}
+	transactions, err := service.Open(ctx, b, docstore.Spec[Transaction]{Name: "transactions"})
+	if err != nil {
+		return nil, err
+	}
+	early, err := service.Open(ctx, b, docstore.Spec[Early]{
+		Name:    "early_callbacks",
+		Indexes: map[string]func(*Early) string{"key": func(e *Early) string { return e.Key }},
+	})
+	if err != nil {
+		return nil, err
+	}
+	vs := &Verifications{Collection: coll, transactions: transactions, Early: early, base: b, reference: ref, providers: providers}
+	service.Loop(b, coll, vs.work, due.Options{Workers: 32, Lease: lease})
+	return vs, nil
+}
+
+// Terms are an account's schedule and policy.
+type Terms struct {
+	verification.Schedule
+	Timeout             time.Duration
+	DeliverOnAuthorized bool
+	account             provider.Account
+	statuser            provider.Statuser
+}
+
+// Terms reads the terms of an account.
+func (vs *Verifications) Terms(ctx context.Context, account string) (Terms, error) {
+	acc, _, err := vs.reference.Account(ctx, account)
+	if err != nil {
+		return Terms{}, fmt.Errorf("account %s: %w", account, err)
+	}
+	p, err := vs.providers.Get(acc.Provider)
+	if err != nil {
+		return Terms{}, err
+	}
+	t := Terms{account: acc, Timeout: defaultAsk, DeliverOnAuthorized: acc.Settings["deliver_on"] == "authorized"}
+	if s, ok := p.(provider.Scheduler); ok {
+		sched := s.Schedule(acc)
+		t.Schedule = verification.Schedule{First: sched.First, Then: sched.Then, Life: sched.Life, RefundWindow: sched.RefundWindow}
+		if sched.Timeout > 0 {
+			t.Timeout = sched.Timeout
+		}
+	}
+	var ok bool
+	if t.statuser, ok = p.(provider.Statuser); !ok {
+		t.First = 0 // nobody to ask: the merchant confirms
+	}
+	return t, nil
+}
+
+// work asks the provider or tells the order again, whichever is due.
+func (vs *Verifications) work(ctx context.Context, doc *due.Leased[verification.Verification]) error {
+	if !doc.Body.AskDue(vs.Now()) {
+		return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
+			if v.TellDue(vs.Now()) {
+				v.ToldAgain(vs.Now())
+				ch.Resend(ch.Latest(event.PaymentVerified))
+			}
+			return nil
+		})
+	}
+	terms, err := vs.Terms(ctx, doc.Body.Account)
+	if err == nil && terms.statuser == nil {
+		err = errors.New("the provider has no status API")
+	}
+	var report verification.Report
+	if err == nil {
+		report, err = vs.ask(ctx, terms, &doc.Body)
+	}
+	if err != nil {
+		return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
+			if v.NoAnswer(err.Error(), terms.Schedule, vs.Now()) {
+				return vs.Tell(ch, v, terms)
+			}
+			return nil
+		})
+	}
+	return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
+		return vs.Apply(ch, v, report, terms)
+	})
+}
+
+// ask puts one question to the provider.
+func (vs *Verifications) ask(ctx context.Context, t Terms, v *verification.Verification) (verification.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
+	r, err := t.statuser.Status(ctx, t.account, provider.StatusQuery{
+		Reference: v.Reference, TransactionID: v.Facts.TransactionID, ProviderReference: v.ProviderReference,
+	})
+	if err != nil {
+		return verification.Report{}, fmt.Errorf("ask %s: %w", t.account.Provider, err)
+	}
+	if r.Unknown {
+		vs.base.Log.WarnContext(ctx, "provider says a word the mapping doesn't have",
+			"provider", t.account.Provider, "account", t.account.ID, "attempt", v.Attempt, "word", r.Raw)
+	}
+	report := verification.Report{
+		Outcome: outcomes[r.State], Reference: r.Reference, TransactionID: r.TransactionID, Amount: r.Amount,
+		AckOrRefund: r.AckOrRefund, Detail: r.Detail, Raw: r.Raw,
+	}
+	return vs.Bind(ctx, v, report)
+}
+
+// outcomes maps a provider's state; what is missing is no outcome at all.
+var outcomes = map[provider.State]verification.Outcome{
+	provider.Pending:     verificationv1.Outcome_OUTCOME_PENDING,
+	provider.OnHold:      verificationv1.Outcome_OUTCOME_ON_HOLD,
+	provider.Authorized:  verificationv1.Outcome_OUTCOME_AUTHORIZED,
+	provider.Paid:        verificationv1.Outcome_OUTCOME_PAID,
+	provider.Failed:      verificationv1.Outcome_OUTCOME_FAILED,
+	provider.Canceled:    verificationv1.Outcome_OUTCOME_CANCELED,
+	provider.Expired:     verificationv1.Outcome_OUTCOME_EXPIRED,
+	provider.Refunded:    verificationv1.Outcome_OUTCOME_REFUNDED,
+	provider.ChargedBack: verificationv1.Outcome_OUTCOME_CHARGED_BACK,
+}
+
+// Bind reserves a paying transaction for the attempt, before it counts: one
+// provider transaction pays one attempt (P1). The report says if another
+// attempt has it.
+func (vs *Verifications) Bind(ctx context.Context, v *verification.Verification, r verification.Report) (verification.Report, error) {
+	paying := r.Outcome == verificationv1.Outcome_OUTCOME_PAID || r.Outcome == verificationv1.Outcome_OUTCOME_AUTHORIZED
+	if !paying || r.TransactionID == "" || r.TransactionID == v.Facts.TransactionID {
+		return r, nil
+	}
+	txn := id.Derived("txn", v.Account, r.TransactionID)
+	_, err := vs.transactions.Insert(ctx, txn, v.Merchant, &Transaction{Attempt: v.Attempt})
+	if errors.Is(err, docstore.ErrExists) {
+		var holder *docstore.Doc[Transaction]
+		if holder, err = vs.transactions.Get(ctx, txn); err == nil && holder.Body.Attempt != v.Attempt {
+			r.UsedBy = holder.Body.Attempt
+		}
+	}
+	return r, err
+}
+
+// Apply merges a report and tells the order if the facts changed; callbacks
+// that waited have their answer either way.
+func (vs *Verifications) Apply(ch *docstore.Change, v *verification.Verification, r verification.Report, t Terms) error {
+	if v.Answer(r, t.Schedule, vs.Now()) {
+		return vs.Tell(ch, v, t)
+	}
+	return vs.AcknowledgeCallbacks(ch, v, v.TakeCallbacks())
+}
+
+// Tell sends the facts to the order.
+func (vs *Verifications) Tell(ch *docstore.Change, v *verification.Verification, t Terms) error {
+	e, err := vs.base.Event(event.PaymentVerified, v.Attempt, v.Order, v.Merchant, v.Fact(v.TakeCallbacks(), t.DeliverOnAuthorized))
+	if err != nil {
+		return err
+	}
+	ch.Emit(e)
+	return nil
+}
+
+// AcknowledgeCallbacks tells callback-ingest that callbacks are known and led
+// to no new facts.
+func (vs *Verifications) AcknowledgeCallbacks(ch *docstore.Change, v *verification.Verification, callbacks []string) error {
+	if len(callbacks) == 0 {
+		return nil
+	}
+	e, err := vs.base.Event(event.CallbackAcknowledged, v.Attempt, v.Order, v.Merchant,
+		&eventv1.CallbackAcknowledged{CallbackIds: callbacks, AttemptId: v.Attempt})
+	if err != nil {
+		return err
+	}
+	ch.Emit(e)
+	return nil
+}

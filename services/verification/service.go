@@ -1,0 +1,68 @@
+package verification
+
+import (
+	"context"
+	"net/http"
+
+	"google.golang.org/grpc"
+
+	"quittance/pkg/event"
+	"quittance/pkg/provider/registry"
+	"quittance/pkg/reference"
+	"quittance/pkg/service"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+	"quittance/services/verification/internal/edge"
+	"quittance/services/verification/internal/handle"
+	"quittance/services/verification/internal/verifications"
+)
+
+// Name is the service's name on the bus and in logs.
+const Name = "verification"
+
+// Service is the verification service.
+type Service struct {
+	base *service.Base
+	// Reference authenticates merchants' keys.
+	Reference *reference.Copy
+	server    *edge.Server
+}
+
+// New opens the service's store and wires its parts. orders is a connection to
+// the order service's internal listener; client makes the calls to providers.
+func New(ctx context.Context, d service.Deps, orders grpc.ClientConnInterface, client *http.Client) (*Service, error) {
+	base, err := service.New(ctx, Name, d)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	if err != nil {
+		return nil, err
+	}
+	vs, err := verifications.Open(ctx, base, ref, registry.New(client))
+	if err != nil {
+		return nil, err
+	}
+	h := &handle.Handlers{Verifications: vs}
+	base.On(event.PaymentStarted, h.PaymentStarted)
+	base.On(event.PaymentReturned, h.PaymentReturned)
+	base.On(event.PaymentConfirmed, h.PaymentConfirmed)
+	base.On(event.CallbackReceived, h.CallbackReceived)
+	base.On(event.PaymentAcknowledged, h.PaymentAcknowledged)
+	for _, answer := range []string{
+		event.PaymentSucceeded, event.PaymentFailed, event.PaymentDuplicate, event.OrderOnHold, event.OrderRefunded,
+	} {
+		base.On(answer, h.OrderAnswered)
+	}
+	for _, typ := range reference.Types() {
+		base.On(typ, ref.Handle)
+	}
+	return &Service{base: base, Reference: ref, server: &edge.Server{Verifications: vs}}, nil
+}
+
+// Register adds the gRPC services to the public and the internal listener.
+func (s *Service) Register(public, _ grpc.ServiceRegistrar) {
+	verificationv1.RegisterVerificationServiceServer(public, s.server)
+}
+
+// Run does the service's work until ctx is done.
+func (s *Service) Run(ctx context.Context) error { return s.base.Run(ctx) }
