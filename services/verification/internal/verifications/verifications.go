@@ -22,9 +22,9 @@ import (
 	"quittance/services/verification/internal/verification"
 )
 
-// leaseMargin is what a lease lasts beyond the longest question.
+// lease outlasts a question of the default length.
 const (
-	lease      = 2 * time.Minute
+	lease      = 40 * time.Second
 	defaultAsk = 30 * time.Second
 )
 

@@ -1,0 +1,225 @@
+package order
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"quittance/pkg/event"
+	"quittance/pkg/money"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+)
+
+var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func eur(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "EUR"} }
+
+func fresh(t interface{ Fatal(...any) }, lines int, prepaid bool) (*Order, []Announcement) {
+	o := &Order{ID: "ord_1", Merchant: "acme", Prepaid: prepaid}
+	for range lines {
+		l, err := NewLine("tool", "Tool", 2, eur(500), orderv1.DeliveryMethod_DELIVERY_METHOD_POOL, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Lines = append(o.Lines, l)
+	}
+	total, err := Sum(o.Lines, "EUR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Total = total
+	return o, o.Create(t0)
+}
+
+func fact(attempt string, outcome Outcome, revision int64, o *Order) *eventv1.PaymentVerified {
+	f := &eventv1.PaymentVerified{AttemptId: attempt, OrderId: o.ID, Outcome: outcome, Revision: revision, Detail: "why"}
+	switch outcome {
+	case verificationv1.Outcome_OUTCOME_PAID:
+		f.Captured = toProto(o.Total)
+	case verificationv1.Outcome_OUTCOME_AUTHORIZED:
+		f.Authorized = toProto(o.Total)
+	case verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
+		f.Captured, f.Refunded = toProto(o.Total), toProto(o.Total)
+	case verificationv1.Outcome_OUTCOME_ON_HOLD:
+		f.HoldReason = orderv1.HoldReason_HOLD_REASON_PROVIDER_REVIEW
+	case verificationv1.Outcome_OUTCOME_UNSPECIFIED, verificationv1.Outcome_OUTCOME_PENDING, verificationv1.Outcome_OUTCOME_FAILED,
+		verificationv1.Outcome_OUTCOME_CANCELED, verificationv1.Outcome_OUTCOME_EXPIRED:
+	}
+	return f
+}
+
+func types(list []Announcement) []string {
+	out := []string{}
+	for _, a := range list {
+		out = append(out, a.Type)
+	}
+	return out
+}
+
+// TestTransitions walks one fact after another and names state and events.
+func TestTransitions(t *testing.T) {
+	const (
+		paid, failed, held  = verificationv1.Outcome_OUTCOME_PAID, verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_ON_HOLD
+		refunded, authorize = verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_AUTHORIZED
+	)
+	type step struct {
+		attempt string
+		outcome Outcome
+		want    PaymentState
+		events  []string
+	}
+	for name, steps := range map[string][]step{
+		"paid": {{"a", paid, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{event.PaymentSucceeded}}},
+		"failed, then paid by another attempt (S11)": {
+			{"a", failed, orderv1.PaymentState_PAYMENT_STATE_UNPAID, []string{event.PaymentFailed}},
+			{"b", paid, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{event.PaymentSucceeded}},
+		},
+		"the same attempt fails, then succeeds": {
+			{"a", failed, orderv1.PaymentState_PAYMENT_STATE_UNPAID, []string{event.PaymentFailed}},
+			{"a", paid, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{event.PaymentSucceeded}},
+		},
+		"paid twice (S12)": {
+			{"a", paid, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{event.PaymentSucceeded}},
+			{"b", paid, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{event.PaymentDuplicate}},
+		},
+		"an old attempt's failure does not move a paid order": {
+			{"a", paid, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{event.PaymentSucceeded}},
+			{"b", failed, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{}},
+		},
+		"frozen, then accepted (S10)": {
+			{"a", held, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD, []string{event.OrderOnHold}},
+			{"a", paid, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{event.PaymentSucceeded}},
+		},
+		"frozen, then rejected (S10)": {
+			{"a", held, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD, []string{event.OrderOnHold}},
+			{"a", failed, orderv1.PaymentState_PAYMENT_STATE_UNPAID, []string{event.PaymentFailed}},
+		},
+		"refunded (S18)": {
+			{"a", paid, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{event.PaymentSucceeded}},
+			{"a", refunded, orderv1.PaymentState_PAYMENT_STATE_REFUNDED, []string{event.OrderRefunded}},
+		},
+		"given back before it counted": {
+			{"a", refunded, orderv1.PaymentState_PAYMENT_STATE_UNPAID, []string{event.PaymentFailed}},
+		},
+		"authorized is not enough unless the account says so": {
+			{"a", authorize, orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, []string{}},
+			{"a", paid, orderv1.PaymentState_PAYMENT_STATE_PAID, []string{event.PaymentSucceeded}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, _ := fresh(t, 1, false)
+			for i, s := range steps {
+				got, known := o.Verified(fact(s.attempt, s.outcome, int64(i+1), o), t0)
+				if known || o.Payment != s.want || !slices.Equal(types(got), s.events) {
+					t.Fatalf("step %d: %v, events %v, known %v; want %v, %v", i, o.Payment, types(got), known, s.want, s.events)
+				}
+			}
+		})
+	}
+}
+
+func TestP1WrongAmountGoesOnHold(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	f := fact("a", verificationv1.Outcome_OUTCOME_PAID, 1, o)
+	f.Captured.Minor--
+	got, _ := o.Verified(f, t0)
+	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD || o.Hold.Reason != orderv1.HoldReason_HOLD_REASON_MISMATCH ||
+		!slices.Equal(types(got), []string{event.OrderOnHold}) {
+		t.Fatalf("%v %+v %v", o.Payment, o.Hold, types(got))
+	}
+	// The same attempt with the right amount later does not end it (the merchant does).
+	if got, _ = o.Verified(fact("a", verificationv1.Outcome_OUTCOME_PAID, 2, o), t0); len(got) != 0 || o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD {
+		t.Fatalf("%v %v", o.Payment, types(got))
+	}
+}
+
+func TestPrepaidIsPaidAtOnce(t *testing.T) { // S16
+	o, events := fresh(t, 1, true)
+	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_PAID || !slices.Equal(types(events), []string{event.OrderCreated, event.PaymentSucceeded}) {
+		t.Fatalf("%v %v", o.Payment, types(events))
+	}
+}
+
+func TestLatePaymentGoesOnHold(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	if got, _ := o.Work(t0.Add(ExpireAfter)); !slices.Equal(types(got), []string{event.OrderExpired}) {
+		t.Fatalf("%v", types(got))
+	}
+	got, _ := o.Verified(fact("a", verificationv1.Outcome_OUTCOME_PAID, 1, o), t0.Add(ExpireAfter))
+	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD || !slices.Equal(types(got), []string{event.OrderOnHold}) {
+		t.Fatalf("%v %v", o.Payment, types(got))
+	}
+}
+
+func TestDeliveryIsAskedForUntilDone(t *testing.T) {
+	o, _ := fresh(t, 2, true)
+	now := t0
+	for range 20 {
+		due := NextDue(o)
+		if due.IsZero() || !due.After(now) {
+			t.Fatalf("due %v at %v", due, now)
+		}
+		now = due
+		if _, ask := o.Work(now); !ask {
+			t.Fatal("delivery was not asked for")
+		}
+	}
+	if got, _ := o.Completed([]int32{1}, now); !slices.Equal(types(got), []string{event.ProductDelivered}) ||
+		o.Delivery != orderv1.DeliveryState_DELIVERY_STATE_PARTIALLY_DELIVERED {
+		t.Fatalf("%v %v", types(got), o.Delivery)
+	}
+	if got, _ := o.Completed([]int32{1, 2}, now); !slices.Equal(types(got), []string{event.ProductDelivered, event.OrderDelivered}) {
+		t.Fatalf("%v", types(got))
+	}
+	if _, known := o.Completed([]int32{1, 2}, now); !known {
+		t.Fatal("a repeat is news")
+	}
+	if due := NextDue(o); !due.IsZero() {
+		t.Fatalf("delivered, but due %v", due)
+	}
+}
+
+// TestFactsInAnyOrder: facts of several attempts, doubled and out of order,
+// never pay an order without a paid fact, number events without a gap, deliver
+// at most once, and end where the highest revision of each attempt says.
+func TestFactsInAnyOrder(t *testing.T) {
+	outcomes := []Outcome{
+		verificationv1.Outcome_OUTCOME_PENDING, verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED,
+		verificationv1.Outcome_OUTCOME_EXPIRED, verificationv1.Outcome_OUTCOME_ON_HOLD, verificationv1.Outcome_OUTCOME_AUTHORIZED,
+		verificationv1.Outcome_OUTCOME_PAID, verificationv1.Outcome_OUTCOME_REFUNDED,
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		o, events := fresh(t, 1, false)
+		paidFact := false
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			f := fact(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "attempt"),
+				rapid.SampledFrom(outcomes).Draw(t, "outcome"), rapid.Int64Range(1, 6).Draw(t, "revision"), o)
+			before := o.Attempts[f.GetAttemptId()].Revision
+			got, known := o.Verified(f, t0)
+			if known != (f.GetRevision() <= before) || known && len(got) > 0 {
+				t.Fatalf("revision %d after %d: known %v, events %v", f.GetRevision(), before, known, types(got))
+			}
+			paidFact = paidFact || !known && f.GetOutcome() == verificationv1.Outcome_OUTCOME_PAID
+			events = append(events, got...)
+			if o.Payment == orderv1.PaymentState_PAYMENT_STATE_PAID && !paidFact {
+				t.Fatal("paid without a paid fact")
+			}
+		}
+		succeeded := 0
+		for i, a := range events {
+			if a.Sequence != int64(i+1) {
+				t.Fatalf("event %d has sequence %d", i, a.Sequence)
+			}
+			if a.Type == event.PaymentSucceeded {
+				succeeded++
+			}
+		}
+		if succeeded > 1 || (succeeded == 1) == o.AskedDelivery.IsZero() {
+			t.Fatalf("%d payment.succeeded, delivery asked %v", succeeded, o.AskedDelivery)
+		}
+	})
+}

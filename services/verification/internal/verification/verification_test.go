@@ -1,0 +1,220 @@
+package verification
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+	"pgregory.net/rapid"
+
+	"quittance/pkg/money"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+)
+
+const (
+	pending    = verificationv1.Outcome_OUTCOME_PENDING
+	failed     = verificationv1.Outcome_OUTCOME_FAILED
+	onHold     = verificationv1.Outcome_OUTCOME_ON_HOLD
+	paid       = verificationv1.Outcome_OUTCOME_PAID
+	refunded   = verificationv1.Outcome_OUTCOME_REFUNDED
+	chargeback = verificationv1.Outcome_OUTCOME_CHARGED_BACK
+)
+
+var (
+	t0    = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	price = money.Amount{Minor: 999, Currency: "EUR"}
+	terms = Schedule{
+		First: 5 * time.Second, Then: []time.Duration{10 * time.Second, time.Minute, time.Hour},
+		Life: 30 * 24 * time.Hour, RefundWindow: time.Hour,
+	}
+)
+
+func start() *Verification {
+	return Start(&eventv1.PaymentStarted{
+		AttemptId: "pay_1", OrderId: "ord_1", MerchantId: "acme", AccountId: "acc", Provider: "flexpay", Reference: "pay_1",
+		Amount: &orderv1.Money{Minor: price.Minor, Currency: price.Currency}, StartTime: timestamppb.New(t0),
+	}, terms, t0)
+}
+
+func report(o Outcome) Report {
+	return Report{Outcome: o, Reference: "pay_1", TransactionID: "t1", Amount: price}
+}
+
+func callback(id, claim string) *eventv1.CallbackReceived {
+	return &eventv1.CallbackReceived{CallbackId: id, Claim: claim, AcknowledgeTime: timestamppb.New(t0), Signed: true}
+}
+
+func TestP1OnlyTheExactAnswerPays(t *testing.T) {
+	for name, change := range map[string]func(*Report){
+		"other amount":            func(r *Report) { r.Amount.Minor++ },
+		"other currency":          func(r *Report) { r.Amount.Currency = "USD" },
+		"no amount":               func(r *Report) { r.Amount = money.Amount{} },
+		"another reference (S26)": func(r *Report) { r.Reference = "pay_2" },
+		"transaction used twice":  func(r *Report) { r.UsedBy = "pay_0" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, r := start(), report(paid)
+			change(&r)
+			if !v.Answer(r, terms, t0) || v.Facts.Outcome != onHold || v.Facts.HoldReason != orderv1.HoldReason_HOLD_REASON_MISMATCH || v.Facts.Detail == "" {
+				t.Fatalf("%+v", v.Facts)
+			}
+			// A right answer afterwards does not end it by itself.
+			if v.Answer(report(paid), terms, t0); v.Facts.Outcome != onHold {
+				t.Fatalf("%+v", v.Facts)
+			}
+		})
+	}
+	v := start()
+	if !v.Answer(report(paid), terms, t0) || v.Facts.Outcome != paid || v.Revision != 1 {
+		t.Fatalf("%+v", v.Facts)
+	}
+}
+
+func TestAckOrRefund(t *testing.T) {
+	sale := report(paid)
+	sale.AckOrRefund = true
+	t.Run("counts once our acknowledgement was given", func(t *testing.T) {
+		v := start()
+		v.CalledBack(callback("c1", ClaimPaid), terms, t0)
+		if !v.Answer(sale, terms, t0) || v.Facts.Outcome != paid {
+			t.Fatalf("%+v", v.Facts)
+		}
+		// Once more after the window, in case the acknowledgement never arrived.
+		if v.NextAsk != t0.Add(terms.RefundWindow) {
+			t.Fatalf("next %v", v.NextAsk)
+		}
+		after := v.NextAsk
+		back := report(refunded)
+		if !v.Answer(back, terms, after) || v.Facts.Outcome != refunded || !v.NextAsk.IsZero() {
+			t.Fatalf("%+v next %v", v.Facts, v.NextAsk)
+		}
+	})
+	t.Run("the acknowledgement may come after the answer", func(t *testing.T) {
+		v := start()
+		if v.Answer(sale, terms, t0); v.Facts.Outcome != pending {
+			t.Fatalf("%+v", v.Facts)
+		}
+		if changed, _ := v.CalledBack(callback("c1", ClaimPaid), terms, t0); !changed || v.Facts.Outcome != paid {
+			t.Fatalf("%+v", v.Facts)
+		}
+	})
+	t.Run("without a callback it counts after the window (S4)", func(t *testing.T) {
+		v := start()
+		v.Answer(sale, terms, t0)
+		now := t0
+		for v.NextAsk.Before(t0.Add(terms.RefundWindow)) {
+			now = v.NextAsk
+			if v.Answer(sale, terms, now); v.Facts.Outcome != pending {
+				t.Fatalf("paid at %v", now.Sub(t0))
+			}
+		}
+		if v.NextAsk != t0.Add(terms.RefundWindow) {
+			t.Fatalf("next %v", v.NextAsk.Sub(t0))
+		}
+		if !v.Answer(sale, terms, v.NextAsk) || v.Facts.Outcome != paid || !v.NextAsk.IsZero() {
+			t.Fatalf("%+v next %v", v.Facts, v.NextAsk)
+		}
+	})
+}
+
+func TestSignedRefundCallback(t *testing.T) { // S18
+	v := start()
+	v.Answer(report(paid), terms, t0)
+	f := callback("c2", "refunded")
+	f.Refunded = &orderv1.Money{Minor: 400, Currency: "EUR"}
+	v.CalledBack(f, terms, t0.Add(time.Minute))
+	v.CalledBack(f, terms, t0.Add(time.Minute)) // doubled: counts once
+	if !v.AskDue(t0.Add(time.Minute)) {
+		t.Fatal("the provider is not asked")
+	}
+	if !v.Answer(report(paid), terms, t0.Add(time.Minute)) || v.Facts.Outcome != refunded || v.Facts.Refunded.Minor != 400 {
+		t.Fatalf("%+v", v.Facts)
+	}
+	if got := v.TakeCallbacks(); !slices.Equal(got, []string{"c2"}) {
+		t.Fatalf("%v", got)
+	}
+	if _, known := v.CalledBack(f, terms, t0.Add(time.Hour)); !known {
+		t.Fatal("an answered callback is news")
+	}
+}
+
+func TestP4NeverGivesUp(t *testing.T) {
+	v, now, asked := start(), t0, 0
+	for !v.NextAsk.IsZero() {
+		if !v.NextAsk.After(now) {
+			t.Fatalf("hot loop at %v", now.Sub(t0))
+		}
+		now = v.NextAsk
+		if asked++; asked%3 == 0 {
+			v.NoAnswer("timeout", terms, now)
+		} else {
+			v.Answer(Report{Outcome: pending}, terms, now)
+		}
+	}
+	if now.Sub(t0) < terms.Life || v.Facts.Outcome != verificationv1.Outcome_OUTCOME_EXPIRED || v.Revision != 1 {
+		t.Fatalf("ended after %v with %+v", now.Sub(t0), v.Facts)
+	}
+	// The order is told until it answers.
+	for range 10 {
+		due := NextDue(v)
+		if !due.After(now) || !v.TellDue(due) {
+			t.Fatalf("due %v", due)
+		}
+		now = due
+		v.ToldAgain(now)
+	}
+	if !v.OrderKnows(1) || v.OrderKnows(1) || !NextDue(v).IsZero() {
+		t.Fatal("acknowledged, but something is due")
+	}
+}
+
+func TestPromptsAreSpaced(t *testing.T) {
+	v := start()
+	v.Prompt(t0)
+	v.Answer(Report{Outcome: pending}, terms, t0)
+	if v.Prompt(t0); v.NextAsk != t0.Add(minGap) {
+		t.Fatalf("next %v", v.NextAsk.Sub(t0))
+	}
+}
+
+// TestFactsInAnyOrder: any interleaving of answers, callbacks and returns ends
+// where the strongest answer says, never takes a stronger fact back, and
+// numbers every change.
+func TestFactsInAnyOrder(t *testing.T) {
+	outcomes := []Outcome{pending, failed, onHold, paid, refunded, chargeback}
+	rapid.Check(t, func(t *rapid.T) {
+		v, now, strongest := start(), t0, 0
+		for range rapid.IntRange(1, 25).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(1, 100).Draw(t, "pause")) * time.Second)
+			before, revision := rank(v.Facts), v.Revision
+			changed := false
+			switch rapid.IntRange(0, 3).Draw(t, "what") {
+			case 0:
+				changed, _ = v.CalledBack(callback(rapid.StringN(1, 2, 2).Draw(t, "id"), ClaimPaid), terms, now)
+			case 1:
+				v.Returned("", now)
+			case 2:
+				changed = v.NoAnswer("down", terms, now)
+			default:
+				o := rapid.SampledFrom(outcomes).Draw(t, "outcome")
+				changed = v.Answer(report(o), terms, now)
+				strongest = max(strongest, rank(Facts{Outcome: o}))
+			}
+			if rank(v.Facts) < before {
+				t.Fatalf("%v took back a stronger fact", v.Facts.Outcome)
+			}
+			if changed != (v.Revision == revision+1) {
+				t.Fatalf("changed %v, revision %d → %d", changed, revision, v.Revision)
+			}
+			if rank(v.Facts) <= 2 && v.NextAsk.IsZero() {
+				t.Fatalf("%v and nobody asks", v.Facts.Outcome)
+			}
+		}
+		if rank(v.Facts) != strongest {
+			t.Fatalf("ended %v, the strongest answer has rank %d", v.Facts.Outcome, strongest)
+		}
+	})
+}
