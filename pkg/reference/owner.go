@@ -55,7 +55,7 @@ func (o *Owner) Put(ctx context.Context, kind, refID string, change func(old *or
 		if ref, err = change(proto.CloneOf(old)); err != nil {
 			return err
 		}
-		ref.Version = old.GetVersion()
+		ref.Kind, ref.Id, ref.Version = kind, refID, old.GetVersion()
 		if proto.Equal(ref, old) {
 			return docstore.ErrUnchanged
 		}

@@ -9,7 +9,9 @@ import (
 )
 
 // orderSource asks the order service's internal gRPC.
-type orderSource struct{ client orderv1.ReferenceServiceClient }
+type orderSource struct {
+	client orderv1.ReferenceServiceClient
+}
 
 var _ Source = orderSource{}
 

@@ -1,0 +1,41 @@
+package standalone
+
+import (
+	"time"
+
+	"quittance/pkg/mail"
+	"quittance/pkg/seal"
+	"quittance/pkg/telemetry"
+)
+
+// EnvPrefix begins the names of all settings.
+const EnvPrefix = "QUITTANCE_"
+
+// Config is all that one process needs. The zero value of a secret means that
+// one is made at the first start and kept in the data directory.
+type Config struct {
+	DataDir string `env:"DATA_DIR" envDefault:".data" doc:"directory of databases, bus and secrets"`
+
+	GRPCAddr string `env:"GRPC_ADDR" envDefault:"127.0.0.1:9090" doc:"listen address of the public gRPC API"`
+	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"listen address of pay pages and provider callbacks"`
+	// PublicURL is how customers and providers reach HTTPAddr.
+	PublicURL string `env:"PUBLIC_URL" doc:"base URL at which customers and providers reach the HTTP address; http://<HTTP_ADDR> if empty"`
+
+	Keyring     seal.Secret `env:"KEYRING" doc:"key-encryption keys, kid:base64,…; made and kept in the data directory if empty"`
+	OperatorKey seal.Secret `env:"OPERATOR_KEY" doc:"the operator's API key; made and kept in the data directory if empty"`
+
+	ReturnWait     time.Duration `env:"RETURN_WAIT" envDefault:"5s" doc:"how long a returning customer waits for the provider's answer"`
+	WebhookAllow   []string      `env:"WEBHOOK_ALLOW_CIDRS" doc:"networks that webhooks may reach beside the public internet, such as 127.0.0.0/8"`
+	CatchUp        time.Duration `env:"CATCH_UP" envDefault:"1m" doc:"how often webhooks are compared with the orders' history"`
+	WebhookTimeout time.Duration `env:"WEBHOOK_TIMEOUT" envDefault:"10s" doc:"longest time one webhook may take"`
+
+	SMTP mail.Config `envPrefix:"SMTP_"`
+
+	// Sandbox runs the simulated providers, demo shop, webhook receiver and mail
+	// sink in this process.
+	Sandbox     bool   `env:"SANDBOX" doc:"run the sandbox in this process (development)"`
+	SandboxAddr string `env:"SANDBOX_ADDR" envDefault:"127.0.0.1:8090" doc:"listen address of the sandbox"`
+	SandboxSMTP string `env:"SANDBOX_SMTP_ADDR" envDefault:"127.0.0.1:2525" doc:"listen address of the sandbox's mail sink"`
+
+	Telemetry telemetry.Config
+}

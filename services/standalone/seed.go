@@ -1,0 +1,165 @@
+package standalone
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"google.golang.org/grpc"
+
+	"quittance/pkg/rpc"
+	"quittance/pkg/seal"
+	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
+	notificationv1 "quittance/proto/gen/go/quittance/notification/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+)
+
+// What the demonstration sells, and how many licences it starts with.
+const (
+	DemoMerchant = "demo"
+	DemoAccount  = "demo-cards"
+	DemoOffline  = "demo-transfer"
+	DemoEndpoint = "demo"
+	demoLicenses = 100
+)
+
+// Demo is a merchant with everything it needs to sell, as the public API made it.
+type Demo struct {
+	APIKey seal.Secret
+	// WebhookSecret verifies what the endpoint receives; only known when the
+	// endpoint was created by this call.
+	WebhookSecret string
+}
+
+// Seeding says where the demonstration merchant's partners are.
+type Seeding struct {
+	// FlexPayURL is the provider's base URL, and FlexPay its account there.
+	FlexPayURL   string
+	FlexPayShop  string
+	SignatureKey string
+	RefundWindow string
+	WebhookURL   string
+	ReturnURL    string
+}
+
+// Seed creates the demonstration merchant through the public API, as an
+// operator and a merchant would. Repeating it is harmless.
+func (s *System) Seed(ctx context.Context, with Seeding) (Demo, error) {
+	operator, err := rpc.Dial(s.GRPCAddr(), rpc.DialOptions{APIKey: s.secrets.operatorKey})
+	if err != nil {
+		return Demo{}, err
+	}
+	defer operator.Close()
+	merchants := orderv1.NewMerchantServiceClient(operator)
+	if _, err := merchants.PutMerchant(ctx, &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
+		Id: DemoMerchant, Name: "Demo Software", MailFrom: "shop@demo.example", ReturnUrlAllowList: []string{with.ReturnURL},
+	}}); err != nil {
+		return Demo{}, fmt.Errorf("put merchant: %w", err)
+	}
+	key, err := secret(s.cfg, "demo-api-key", "", func() string { return "" })
+	if err != nil {
+		return Demo{}, err
+	}
+	if key == "" {
+		answer, err := merchants.RotateAPIKey(ctx, &orderv1.RotateAPIKeyRequest{MerchantId: DemoMerchant})
+		if err != nil {
+			return Demo{}, fmt.Errorf("create API key: %w", err)
+		}
+		key = answer.GetApiKey()
+		if err := s.keep("demo-api-key", key); err != nil {
+			return Demo{}, err
+		}
+	}
+	if err := putAccounts(ctx, merchants, with); err != nil {
+		return Demo{}, err
+	}
+	merchant, err := rpc.Dial(s.GRPCAddr(), rpc.DialOptions{APIKey: seal.Secret(key)})
+	if err != nil {
+		return Demo{}, err
+	}
+	defer merchant.Close()
+	if err := putProducts(ctx, merchant); err != nil {
+		return Demo{}, err
+	}
+	endpoint, err := notificationv1.NewNotificationServiceClient(merchant).PutEndpoint(ctx, &notificationv1.PutEndpointRequest{
+		Endpoint: &notificationv1.Endpoint{Id: DemoEndpoint, Url: with.WebhookURL},
+	})
+	if err != nil {
+		return Demo{}, fmt.Errorf("put endpoint: %w", err)
+	}
+	return Demo{APIKey: seal.Secret(key), WebhookSecret: endpoint.GetSecret()}, nil
+}
+
+func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, with Seeding) error {
+	for _, req := range []*orderv1.PutProviderAccountRequest{{
+		Account: &orderv1.ProviderAccount{
+			Id: DemoAccount, MerchantId: DemoMerchant, Provider: "flexpay", DisplayName: "Credit card",
+			Settings: map[string]string{
+				"shop_id": with.FlexPayShop, "base_url": with.FlexPayURL, "refund_window": with.RefundWindow,
+				"status.refunded": "REFUNDED",
+			},
+		},
+		Secrets: map[string]string{"signature_key": with.SignatureKey},
+	}, {
+		Account: &orderv1.ProviderAccount{
+			Id: DemoOffline, MerchantId: DemoMerchant, Provider: "offline", DisplayName: "Bank transfer",
+			Settings: map[string]string{"beneficiary": "Demo Software", "bank_account": "XX00 0000 0000 0000"},
+		},
+	}} {
+		if _, err := merchants.PutProviderAccount(ctx, req); err != nil {
+			return fmt.Errorf("put provider account %s: %w", req.GetAccount().GetId(), err)
+		}
+	}
+	return nil
+}
+
+func putProducts(ctx context.Context, conn grpc.ClientConnInterface) error {
+	catalog := orderv1.NewCatalogServiceClient(conn)
+	for _, p := range []*orderv1.Product{{
+		Id: "notepad", Name: "Notepad Pro", DeliveryMethod: orderv1.DeliveryMethod_DELIVERY_METHOD_POOL,
+		Prices: []*orderv1.Money{{Minor: 1999, Currency: "EUR"}, {Minor: 2199, Currency: "USD"}},
+	}, {
+		Id: "backup", Name: "Backup, one key per computer", DeliveryMethod: orderv1.DeliveryMethod_DELIVERY_METHOD_POOL,
+		Prices:   []*orderv1.Money{{Minor: 4900, Currency: "EUR"}, {Minor: 5200, Currency: "USD"}},
+		MailText: "Hello {CUSTOMER},\n\nthank you for buying {PRODUCT} (order {ORDER}). Your keys, one per computer:\n\n{KEY}\n",
+	}, {
+		Id: "handbook", Name: "Handbook (by e-mail)", DeliveryMethod: orderv1.DeliveryMethod_DELIVERY_METHOD_MAIL,
+		Prices:   []*orderv1.Money{{Minor: 900, Currency: "EUR"}},
+		MailText: "Hello {CUSTOMER},\n\nthe handbook of your order {ORDER} is at https://demo.example/handbook\n",
+	}} {
+		if _, err := catalog.PutProduct(ctx, &orderv1.PutProductRequest{Product: p}); err != nil {
+			return fmt.Errorf("put product %s: %w", p.GetId(), err)
+		}
+		if p.GetDeliveryMethod() == orderv1.DeliveryMethod_DELIVERY_METHOD_POOL {
+			if err := importKeys(ctx, conn, p.GetId()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// importKeys fills a pool with keys that are the same at every start, so that
+// repeating the import adds nothing.
+func importKeys(ctx context.Context, conn grpc.ClientConnInterface, product string) error {
+	stream, err := deliveryv1.NewDeliveryServiceClient(conn).ImportLicenses(ctx)
+	if err != nil {
+		return fmt.Errorf("import licences: %w", err)
+	}
+	req := &deliveryv1.ImportLicensesRequest{ProductId: product}
+	for i := range demoLicenses {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", product, i))
+		h := hex.EncodeToString(sum[:8])
+		req.Keys = append(req.Keys, fmt.Sprintf("DEMO-%s-%s-%s-%s", h[:4], h[4:8], h[8:12], h[12:]))
+	}
+	if err := stream.Send(req); err != nil && !errors.Is(err, io.EOF) { // the reason comes with the answer
+		return fmt.Errorf("import licences: %w", err)
+	}
+	if _, err := stream.CloseAndRecv(); err != nil {
+		return fmt.Errorf("import licences: %w", err)
+	}
+	return nil
+}
