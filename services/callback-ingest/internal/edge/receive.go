@@ -1,0 +1,248 @@
+// Package edge is callback-ingest's HTTP and gRPC: providers' callbacks come
+// in here, are recorded and acknowledged, and merchants look at them.
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"quittance/pkg/fault"
+	"quittance/pkg/provider"
+	"quittance/pkg/provider/registry"
+	"quittance/services/callback-ingest/internal/callback"
+	"quittance/services/callback-ingest/internal/callbacks"
+)
+
+// busWait is how long the bus may take to rescue a callback.
+const busWait = 2 * time.Second
+
+// maxText bounds what is taken over of a callback's content, and of a refusal.
+const maxText = 200
+
+// result is what became of a callback, for logs and metrics.
+type result string
+
+const (
+	recorded   result = "recorded"
+	repeated   result = "repeated"
+	rescued    result = "rescued"
+	refused    result = "refused"
+	dropped    result = "refused_unrecorded"
+	unknown    result = "unknown_account"
+	notDurable result = "not_durable"
+)
+
+// Receiver takes providers' callbacks.
+type Receiver struct {
+	callbacks *callbacks.Callbacks
+	accounts  *Accounts
+	providers *registry.Registry
+	refusals  *refusals
+	storeWait time.Duration
+	log       *slog.Logger
+	count     metric.Int64Counter
+}
+
+// NewReceiver returns a receiver. storeWait is how long the store may take to
+// record a callback before the bus is asked instead.
+func NewReceiver(cs *callbacks.Callbacks, accounts *Accounts, providers *registry.Registry, storeWait time.Duration,
+	log *slog.Logger, meter metric.MeterProvider,
+) (*Receiver, error) {
+	count, err := meter.Meter("quittance/callback").Int64Counter("quittance.callbacks",
+		metric.WithDescription("Callbacks of payment providers, by what became of them"), metric.WithUnit("{callback}"))
+	if err != nil {
+		return nil, fmt.Errorf("create counter: %w", err)
+	}
+	return &Receiver{
+		callbacks: cs, accounts: accounts, providers: providers, refusals: newRefusals(),
+		storeWait: storeWait, log: log, count: count,
+	}, nil
+}
+
+// Routes adds the receiver's paths. They need no cookie and know no browser.
+func (rc *Receiver) Routes(mux *http.ServeMux) {
+	mux.Handle("GET /callbacks/{provider}/{account}", rc)
+	mux.Handle("POST /callbacks/{provider}/{account}", rc)
+}
+
+// ServeHTTP implements http.Handler.
+func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p, err := rc.providers.CallbackReceiver(r.PathValue("provider"))
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	req, err := read(w, r)
+	if err != nil {
+		var u unfit
+		errors.As(err, &u)
+		http.Error(w, u.Error(), u.status)
+		return
+	}
+	start := rc.callbacks.Now()
+	in := &incoming{provider: r.PathValue("provider"), receiver: p, account: r.PathValue("account"), request: req}
+	answer, refusal := rc.receive(r.Context(), in)
+	respond(w, p.Acknowledge(answer, refusal))
+
+	in.problem = errors.Join(in.problem, refusal)
+	rc.note(r.Context(), in, rc.callbacks.Now().Sub(start))
+}
+
+// note counts the callback and writes its one log line.
+func (rc *Receiver) note(ctx context.Context, in *incoming, took time.Duration) {
+	rc.count.Add(ctx, 1, metric.WithAttributes(
+		attribute.String("provider", in.provider), attribute.String("result", string(in.result))))
+	attrs := []slog.Attr{
+		slog.String("provider", in.provider), slog.String("account", in.account), slog.String("result", string(in.result)),
+		slog.String("callback", in.id), slog.String("reference", in.reference), slog.String("remote", in.request.Remote),
+		slog.Duration("took", took),
+	}
+	if in.problem != nil {
+		attrs = append(attrs, slog.Any("error", in.problem))
+	}
+	rc.log.LogAttrs(ctx, in.level(), "callback", attrs...)
+}
+
+// incoming is one callback on its way, and what is logged of it.
+type incoming struct {
+	provider, account string
+	receiver          provider.CallbackReceiver
+	request           callback.Request
+
+	result        result
+	id, reference string
+	problem       error
+}
+
+func (in *incoming) level() slog.Level {
+	switch in.result {
+	case recorded, repeated:
+		return slog.LevelInfo
+	case rescued, refused, dropped, unknown:
+		return slog.LevelWarn
+	case notDurable:
+	}
+	return slog.LevelError
+}
+
+// receive records a callback and says how it is answered. What it writes
+// survives a provider that hangs up.
+func (rc *Receiver) receive(ctx context.Context, in *incoming) (provider.Answer, error) {
+	ctx = context.WithoutCancel(ctx)
+	storeCtx, cancel := context.WithTimeout(ctx, rc.storeWait)
+	defer cancel()
+
+	acc, err := rc.accounts.Find(storeCtx, in.account)
+	switch {
+	case fault.KindOf(err) == fault.KindNotFound, err == nil && acc.Provider != in.provider:
+		in.result = unknown
+		return provider.Refused, fmt.Errorf("%w: unknown account", provider.ErrUnauthentic)
+	case err != nil:
+		in.result, in.problem = notDurable, fmt.Errorf("find account: %w", err)
+		return provider.NotDurable, nil
+	}
+
+	now := rc.callbacks.Now()
+	content, dedupeKey, err := understand(in, acc)
+	if err != nil {
+		rc.refuse(storeCtx, in, callback.RefusedFor(short(err.Error()), acc.Merchant, acc.ID, acc.Provider, in.request, now))
+		return provider.Refused, err
+	}
+	c := callback.Accepted(acc.Merchant, acc.ID, acc.Provider, dedupeKey, in.request, content, now)
+	in.id, in.reference = c.ID, content.Reference
+
+	repeat, err := rc.callbacks.Record(storeCtx, c)
+	switch {
+	case err == nil && repeat:
+		in.result = repeated
+		return provider.Recorded, nil
+	case err == nil:
+		in.result = recorded
+		return provider.Recorded, nil
+	}
+	in.problem = fmt.Errorf("record callback: %w", err)
+	return rc.rescue(ctx, in, c), nil
+}
+
+// rescue puts a callback on the bus that the store did not take.
+func (rc *Receiver) rescue(ctx context.Context, in *incoming, c *callback.Callback) provider.Answer {
+	ctx, cancel := context.WithTimeout(ctx, busWait)
+	defer cancel()
+	if err := rc.callbacks.Rescue(ctx, c); err != nil {
+		in.result, in.problem = notDurable, errors.Join(in.problem, err)
+		return provider.NotDurable
+	}
+	in.result = rescued
+	return provider.Recorded
+}
+
+// refuse records a refused callback, if there are not too many of them. That it
+// could not be recorded changes nothing for the provider.
+func (rc *Receiver) refuse(ctx context.Context, in *incoming, c *callback.Callback) {
+	in.result, in.id = refused, c.ID
+	if !rc.refusals.allow(c.Account, c.Received) {
+		in.result = dropped
+		return
+	}
+	if _, err := rc.callbacks.Record(ctx, c); err != nil {
+		in.result, in.problem = dropped, fmt.Errorf("record refused callback: %w", err)
+	}
+}
+
+// understand has the provider read the request.
+func understand(in *incoming, acc provider.Account) (callback.Understood, string, error) {
+	cb, err := in.receiver.ParseCallback(acc, provider.Request{
+		Method: in.request.Method, Query: values(in.request.Query), Header: in.request.Header,
+		Body: in.request.Body, Remote: in.request.Remote,
+	})
+	if err != nil {
+		return callback.Understood{}, "", err
+	}
+	for name, text := range map[string]string{
+		"reference": cb.Reference, "transaction id": cb.TransactionID, "currency": cb.Refunded.Currency,
+	} {
+		if !plain(text) {
+			return callback.Understood{}, "", fmt.Errorf("the %s is not a line of text of at most %d bytes", name, maxText)
+		}
+	}
+	return callback.Understood{
+		Reference: cb.Reference, Transaction: cb.TransactionID, Claim: string(cb.Claim),
+		Signed: cb.Signed, Refunded: cb.Refunded,
+	}, cb.DedupeKey, nil
+}
+
+func plain(s string) bool {
+	return len(s) <= maxText && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// short makes a text fit to be stored and shown.
+func short(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if runes := []rune(s); len(runes) > maxText {
+		return string(runes[:maxText])
+	}
+	return s
+}
+
+// respond writes a provider's exact answer.
+func respond(w http.ResponseWriter, resp provider.Response) {
+	if resp.ContentType != "" {
+		w.Header().Set("Content-Type", resp.ContentType)
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(resp.Body)))
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(resp.Status)
+	_, _ = io.WriteString(w, resp.Body) // a provider that hung up comes again
+}

@@ -1,0 +1,84 @@
+package callbackingest
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"quittance/pkg/event"
+	"quittance/pkg/provider/registry"
+	"quittance/pkg/reference"
+	"quittance/pkg/service"
+	callbackv1 "quittance/proto/gen/go/quittance/callback/v1"
+	"quittance/services/callback-ingest/internal/callbacks"
+	"quittance/services/callback-ingest/internal/edge"
+	"quittance/services/callback-ingest/internal/handle"
+)
+
+// Name is the service's name on the bus and in logs.
+const Name = "callback"
+
+// defaultStoreWait is how long a store may take by default.
+const defaultStoreWait = 2 * time.Second
+
+// Config is what the service itself needs to know.
+type Config struct {
+	// StoreWait is how long the store may take to record a callback before the
+	// bus is asked to keep it instead: 2 s.
+	StoreWait time.Duration `env:"STORE_WAIT" envDefault:"2s" doc:"How long the store may take before a callback is put on the bus instead"`
+}
+
+// Service is the callback-ingest service.
+type Service struct {
+	base *service.Base
+	// Reference authenticates merchants' keys.
+	Reference *reference.Copy
+	receiver  *edge.Receiver
+	lister    *edge.Lister
+}
+
+// New opens the service's store and wires its parts. orders leads to the order
+// service's internal listener.
+func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConnInterface) (*Service, error) {
+	if cfg.StoreWait <= 0 {
+		cfg.StoreWait = defaultStoreWait
+	}
+	base, err := service.New(ctx, Name, d)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	if err != nil {
+		return nil, err
+	}
+	cs, err := callbacks.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	receiver, err := edge.NewReceiver(cs, edge.NewAccounts(ref), registry.New(http.DefaultClient), cfg.StoreWait, base.Log, d.Meter)
+	if err != nil {
+		return nil, err
+	}
+	for _, typ := range reference.Types() {
+		base.On(typ, ref.Handle)
+	}
+	h := &handle.Handlers{Callbacks: cs}
+	base.On(event.PaymentVerified, h.PaymentVerified)
+	base.On(event.CallbackAcknowledged, h.CallbackAcknowledged)
+	base.On(event.CallbackRescued, h.CallbackRescued)
+	return &Service{base: base, Reference: ref, receiver: receiver, lister: &edge.Lister{Callbacks: cs}}, nil
+}
+
+// Routes adds the paths that providers call.
+func (s *Service) Routes(mux *http.ServeMux) { s.receiver.Routes(mux) }
+
+// Register adds the gRPC services to the public listener; there is nothing for
+// the internal one.
+func (s *Service) Register(public, _ grpc.ServiceRegistrar) {
+	callbackv1.RegisterCallbackServiceServer(public, s.lister)
+}
+
+// Run does the service's work until ctx is done.
+func (s *Service) Run(ctx context.Context) error { return s.base.Run(ctx) }
