@@ -3,6 +3,7 @@ package edge
 import (
 	"fmt"
 	"net/url"
+	"path"
 	"regexp"
 	"strings"
 	"unicode"
@@ -94,9 +95,9 @@ func allowedURL(raw string, list []string) error {
 		if err != nil || !strings.EqualFold(e.Scheme, u.Scheme) || !strings.EqualFold(e.Host, u.Host) {
 			continue
 		}
-		// JoinPath resolves "..", so that a path can't climb out of its prefix.
-		path, prefix := u.JoinPath("/").Path, strings.TrimSuffix(e.Path, "/")+"/"
-		if strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", prefix) {
+		// The decoded path, with ".." resolved, can't climb out of its prefix.
+		clean, prefix := path.Clean("/"+u.Path), strings.TrimSuffix(e.Path, "/")+"/"
+		if strings.HasPrefix(strings.TrimSuffix(clean, "/")+"/", prefix) {
 			return nil
 		}
 	}
