@@ -1,0 +1,157 @@
+package deliveries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"quittance/pkg/mail"
+	"quittance/services/delivery/internal/delivery"
+	"quittance/services/delivery/internal/licenses"
+)
+
+// finishing is the part of the time for the work that is kept for its outcome.
+const finishing = 5 * time.Second
+
+// outcome is what became of a mail; problem is empty if it was sent.
+type outcome struct {
+	delivery.Letter
+	problem string
+	refused bool
+}
+
+func (o outcome) apply(d *delivery.Delivery, now time.Time) {
+	if o.problem == "" {
+		d.Sent(o.Letter, now)
+		return
+	}
+	d.Failed(o.Letter, o.problem, o.refused, now)
+}
+
+// sendAll sends the mails for which there is time; the others stay due.
+func (ds *Deliveries) sendAll(ctx context.Context, d *delivery.Delivery, letters []delivery.Letter) []outcome {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-finishing))
+		defer cancel()
+	}
+	var outcomes []outcome
+	for i, letter := range letters {
+		o := ds.send(ctx, d, letter)
+		if i > 0 && o.problem != "" && ctx.Err() != nil {
+			break // not its own fault
+		}
+		outcomes = append(outcomes, o)
+	}
+	return outcomes
+}
+
+// send sends one mail. The line of its outcome in the log has nothing of the
+// mail server's own words: it may repeat what it refuses.
+func (ds *Deliveries) send(ctx context.Context, d *delivery.Delivery, letter delivery.Letter) outcome {
+	start := ds.Now()
+	problem, refused, err := ds.handOver(ctx, d, letter)
+	level := slog.LevelInfo
+	if problem != "" {
+		level = slog.LevelWarn
+	}
+	ds.base.Log.Log(ctx, level, "licence mail", "delivery", d.ID, "order", d.Order, "line", letter.Line,
+		"resend", letter.Resend, "took", ds.Now().Sub(start), "sent", problem == "", "refused", refused,
+		"problem", problem, "error", err)
+	return outcome{letter, problem, refused}
+}
+
+// handOver gives a mail to the mail server. The problem is for people; the
+// error is ours, never the mail server's.
+func (ds *Deliveries) handOver(ctx context.Context, d *delivery.Delivery, letter delivery.Letter) (problem string, refused bool, err error) {
+	merchant, err := ds.merchants.Merchant(ctx, d.Merchant)
+	if err != nil {
+		return "the merchant's sender address is not known yet; the mail is sent as soon as it is", false, err
+	}
+	keys, others, err := ds.keys(ctx, d, letter.Line)
+	if err == nil {
+		err = ds.release(ctx, d, others)
+	}
+	if err != nil {
+		return "the licence keys can't be read now; the operator must look after it, then the mail is sent by itself", false, err
+	}
+	subject, text := d.Compose(letter, keys)
+	problem, refused = explain(ds.mailer.Send(ctx, mail.Message{
+		ID: d.MessageID(letter), From: merchant.GetMailFrom(), To: d.Email, Subject: subject, Text: text,
+		Headers: map[string]string{"Auto-Submitted": "auto-generated"},
+	}))
+	return problem, refused, nil
+}
+
+// explain says why a mail was not accepted and who must act, in words of ours.
+func explain(err error) (problem string, refused bool) {
+	if err == nil {
+		return "", false
+	}
+	step, code := "unknown", 0
+	var field *mail.FieldError
+	var send *mail.SendError
+	switch {
+	case errors.As(err, &field):
+		step = field.Field
+	case errors.As(err, &send):
+		step, code = send.Step, send.Code
+	}
+	if !mail.IsPermanent(err) {
+		return fmt.Sprintf("the mail server does not take the mail now (%s, code %d); the mail is sent again by itself", step, code), false
+	}
+	switch step {
+	case "To", "RCPT TO":
+		return fmt.Sprintf("customer's address refused (code %d): the merchant must reach the customer another way", code), true
+	case "From", "MAIL FROM":
+		return fmt.Sprintf("the merchant's sender address was refused (code %d): the merchant must correct mail_from", code), true
+	default:
+		return fmt.Sprintf("the mail was refused (%s, code %d): the merchant must look at its text", step, code), true
+	}
+}
+
+// keys unseals the keys of a line's units, in their order; empty for a unit
+// that has none. others is what else is held for the units. It is an error if a
+// licence is not held that the delivery shows.
+func (ds *Deliveries) keys(ctx context.Context, d *delivery.Delivery, line int) (keys []string, others []licenses.Held, err error) {
+	shown := d.Lines[line-1].Licenses
+	if len(shown) == 0 {
+		return nil, nil, nil
+	}
+	keys = make([]string, len(shown))
+	found := 0
+	for h, err := range ds.Licenses.Held(ctx, d.Merchant, d.Unit(line, 1), d.Unit(line, len(shown))) {
+		if err != nil {
+			return nil, nil, err
+		}
+		if d.Shows(h.Unit) != h.License {
+			others = append(others, h)
+			continue
+		}
+		if keys[h.Unit.Number-1], err = ds.Licenses.Key(h); err != nil {
+			return nil, nil, err
+		}
+		found++
+	}
+	if n := shown.Count(); found != n {
+		return nil, nil, fmt.Errorf("delivery %s line %d shows %d licences, %d are held", d.ID, line, n, found)
+	}
+	return keys, others, nil
+}
+
+// Keys unseals the licence keys of a delivery, line by line: for its
+// merchant's own answer.
+func (ds *Deliveries) Keys(ctx context.Context, d *delivery.Delivery) ([][]string, error) {
+	out := make([][]string, len(d.Lines))
+	for i := range d.Lines {
+		keys, _, err := ds.keys(ctx, d, i+1)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = slices.DeleteFunc(keys, func(key string) bool { return key == "" })
+	}
+	return out, nil
+}

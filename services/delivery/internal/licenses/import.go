@@ -1,0 +1,52 @@
+package licenses
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"quittance/pkg/docstore"
+	"quittance/services/delivery/internal/delivery"
+)
+
+// Import adds keys to the pool of a product and returns the indices of those
+// that were there already, in the pool or earlier among the keys, whatever
+// became of them since. After an error some of the keys may have been added;
+// importing all of them again is harmless.
+func (ls *Licenses) Import(ctx context.Context, merchant, product string, keys []string) (duplicates []int, err error) {
+	seen := make(map[string]bool, len(keys))
+	known := make([]bool, len(keys))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, key := range keys {
+		licenseID := delivery.LicenseID(merchant, product, ls.keys.Fingerprint([]byte(key), purpose))
+		if known[i] = seen[licenseID]; known[i] {
+			continue
+		}
+		seen[licenseID] = true
+		g.Go(func() error {
+			sealed, err := ls.keys.Seal([]byte(key), licenseID)
+			if err != nil {
+				return fmt.Errorf("seal licence %s: %w", licenseID, err)
+			}
+			_, err = ls.For(merchant).Insert(gctx, licenseID, &delivery.License{
+				Product: product, Sealed: sealed, State: delivery.LicenseFree, Imported: ls.Now(), Salt: salt(),
+			})
+			if known[i] = errors.Is(err, docstore.ErrExists); known[i] {
+				return nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, duplicate := range known {
+		if duplicate {
+			duplicates = append(duplicates, i)
+		}
+	}
+	return duplicates, nil
+}

@@ -1,0 +1,221 @@
+// Package licenses keeps the licence documents: it imports keys into the pools
+// of products, claims them for units, releases and unseals them.
+//
+// A pool is nothing but the licences of a product that are free. There is no
+// document of a pool, so nothing on the order's path is written by every order.
+package licenses
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+
+	"golang.org/x/sync/errgroup"
+
+	"quittance/pkg/docstore"
+	"quittance/pkg/seal"
+	"quittance/pkg/service"
+	"quittance/services/delivery/internal/delivery"
+)
+
+const (
+	// atOnce is how many licences are written at once: enough for an engine
+	// that commits in groups.
+	atOnce = 16
+	// maxPage is the largest page of a query.
+	maxPage = 1000
+	// spare is how many more free licences a claimer looks at than it needs,
+	// because others may take some of them.
+	spare = 4
+	// purpose of the fingerprints of keys.
+	purpose = "license"
+)
+
+// Licenses is the collection of licence documents.
+type Licenses struct {
+	*docstore.Collection[delivery.License]
+	keys *seal.Keyring
+}
+
+// Open opens the collection.
+func Open(ctx context.Context, b *service.Base) (*Licenses, error) {
+	coll, err := docstore.Open(ctx, b.Engine, docstore.Spec[delivery.License]{
+		Name: "licenses",
+		Indexes: map[string]func(*delivery.License) string{
+			"free": func(l *delivery.License) string {
+				if l.State != delivery.LicenseFree {
+					return ""
+				}
+				return l.Product + "/" + l.Salt
+			},
+			"unit": func(l *delivery.License) string { return l.Unit },
+			"pool": func(l *delivery.License) string { return pool(l.Product, l.State) },
+		},
+		Now: b.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Licenses{Collection: coll, keys: b.Keyring}, nil
+}
+
+func pool(product string, s delivery.LicenseState) string { return product + "/" + string(s) }
+
+// salt is a random place among the free licences of a product.
+func salt() string { return fmt.Sprintf("%016x", rand.Uint64()) }
+
+// Claim holds a free licence of the product for each unit, until there is none
+// left. It returns the licences by unit; after an error some units may hold one
+// that is not among them. It begins at a random place of the pool, so that
+// claimers rarely meet, and goes once around.
+func (ls *Licenses) Claim(ctx context.Context, merchant, product string, units []delivery.Unit) (map[delivery.Unit]string, error) {
+	got := make(map[delivery.Unit]string, len(units))
+	first, start, end := product+"/", product+"/"+salt(), product+"0"
+	for _, arc := range [][2]string{{start, end}, {first, start}} {
+		for after := ""; len(units) > 0; {
+			docs, next, err := ls.For(merchant).Find(ctx, docstore.Query{
+				Index: "free", From: arc[0], To: arc[1], After: after, Limit: min(len(units)+spare, maxPage),
+			})
+			if err != nil {
+				return got, err
+			}
+			if units, err = ls.holdAny(ctx, merchant, docs, units, got); err != nil {
+				return got, err
+			}
+			if next == "" {
+				break
+			}
+			after = next
+		}
+	}
+	return got, nil
+}
+
+// holdAny tries to hold one of the licences for each unit and returns the units
+// for which it found none.
+func (ls *Licenses) holdAny(ctx context.Context, merchant string, docs []*docstore.Doc[delivery.License], units []delivery.Unit, got map[delivery.Unit]string) ([]delivery.Unit, error) {
+	for len(docs) > 0 && len(units) > 0 {
+		n := min(len(docs), len(units))
+		holds := make([]bool, n)
+		var g errgroup.Group
+		g.SetLimit(atOnce)
+		for i := range n {
+			g.Go(func() (err error) {
+				holds[i], err = ls.hold(ctx, merchant, docs[i].ID, units[i].String())
+				return err
+			})
+		}
+		err := g.Wait()
+		var left []delivery.Unit
+		for i, unit := range units {
+			if i < n && holds[i] {
+				got[unit] = docs[i].ID
+			} else {
+				left = append(left, unit)
+			}
+		}
+		if err != nil {
+			return left, err
+		}
+		docs, units = docs[n:], left
+	}
+	return units, nil
+}
+
+// hold makes the licence the unit's by compare-and-set; false if it is
+// another's.
+func (ls *Licenses) hold(ctx context.Context, merchant, license, unit string) (bool, error) {
+	var holds bool
+	_, err := ls.For(merchant).Update(ctx, license, func(l *delivery.License, _ *docstore.Change) error {
+		var changed bool
+		if holds, changed = l.Hold(unit); !changed {
+			return docstore.ErrUnchanged
+		}
+		return nil
+	})
+	if errors.Is(err, docstore.ErrNotFound) {
+		return false, nil
+	}
+	return holds && err == nil, err
+}
+
+// Release frees a licence if the unit still holds it. Only a licence that the
+// stored delivery of the unit refutes may be released.
+func (ls *Licenses) Release(ctx context.Context, merchant, license string, unit delivery.Unit) error {
+	_, err := ls.For(merchant).Update(ctx, license, func(l *delivery.License, _ *docstore.Change) error {
+		if !l.Release(unit.String()) {
+			return docstore.ErrUnchanged
+		}
+		return nil
+	})
+	if errors.Is(err, docstore.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Held is a licence that a unit holds.
+type Held struct {
+	License string
+	Unit    delivery.Unit
+	sealed  string
+}
+
+// Held yields the licences that the units from the first to the last hold, by
+// unit; several for one unit by their ids.
+func (ls *Licenses) Held(ctx context.Context, merchant string, first, last delivery.Unit) iter.Seq2[Held, error] {
+	last.Number++ // the end of a range is not in it
+	return func(yield func(Held, error) bool) {
+		for after := ""; ; {
+			docs, next, err := ls.For(merchant).Find(ctx, docstore.Query{
+				Index: "unit", From: first.String(), To: last.String(), After: after, Limit: maxPage,
+			})
+			if err != nil {
+				yield(Held{}, err)
+				return
+			}
+			for _, doc := range docs {
+				unit, err := delivery.ParseUnit(doc.Body.Unit)
+				if !yield(Held{License: doc.ID, Unit: unit, sealed: doc.Body.Sealed}, err) || err != nil {
+					return
+				}
+			}
+			if next == "" {
+				return
+			}
+			after = next
+		}
+	}
+}
+
+// Key unseals a licence key: for the customer's mail and the merchant's own
+// answer, and nothing else.
+func (ls *Licenses) Key(h Held) (string, error) {
+	key, err := ls.keys.Open(h.sealed, h.License)
+	if err != nil {
+		return "", fmt.Errorf("unseal licence %s: %w", h.License, err)
+	}
+	return string(key), nil
+}
+
+// Count counts a product's licences in a state. It reads them page by page,
+// which takes time in a large pool; nobody waits for it but the merchant who
+// asked.
+func (ls *Licenses) Count(ctx context.Context, merchant, product string, s delivery.LicenseState) (int64, error) {
+	var n int64
+	for after := ""; ; {
+		docs, next, err := ls.For(merchant).Find(ctx, docstore.Query{
+			Index: "pool", Equal: pool(product, s), After: after, Limit: maxPage,
+		})
+		if err != nil {
+			return 0, err
+		}
+		n += int64(len(docs))
+		if next == "" {
+			return n, nil
+		}
+		after = next
+	}
+}

@@ -1,0 +1,83 @@
+package delivery
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"quittance/pkg/config"
+	"quittance/pkg/event"
+	"quittance/pkg/mail"
+	"quittance/pkg/reference"
+	"quittance/pkg/service"
+	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
+	"quittance/services/delivery/internal/deliveries"
+	"quittance/services/delivery/internal/edge"
+	"quittance/services/delivery/internal/handle"
+	"quittance/services/delivery/internal/licenses"
+)
+
+// Name is the service's name on the bus and in logs.
+const Name = "delivery"
+
+// Config is what the service itself needs to know.
+type Config struct {
+	// Workers 0 means 16.
+	Workers int `env:"WORKERS" envDefault:"16" doc:"Deliveries worked on at once, each with at most one connection to the mail server"`
+}
+
+// Validate implements config.Validator.
+func (c Config) Validate() error {
+	if c.Workers < 0 {
+		return config.Violation("WORKERS", "must not be negative, is %d", c.Workers)
+	}
+	return nil
+}
+
+var _ config.Validator = Config{}
+
+// Service is the delivery service.
+type Service struct {
+	base *service.Base
+	// Reference authenticates merchants' keys.
+	Reference *reference.Copy
+	server    *edge.Server
+}
+
+// New opens the service's store and wires its parts. orders is a connection to
+// the order service's internal listener; mailer sends the customers' mails.
+func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConnInterface, mailer mail.Sender) (*Service, error) {
+	base, err := service.New(ctx, Name, d)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	if err != nil {
+		return nil, err
+	}
+	ls, err := licenses.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	ds, err := deliveries.Open(ctx, base, ls, ref, mailer, cfg.Workers)
+	if err != nil {
+		return nil, err
+	}
+	h := &handle.Handlers{Deliveries: ds}
+	base.On(event.PaymentSucceeded, h.PaymentSucceeded)
+	base.On(event.OrderRefunded, h.OrderRefunded)
+	base.On(event.ProductDelivered, h.ProductDelivered)
+	base.On(event.DeliveryAcknowledged, h.DeliveryAcknowledged)
+	for _, typ := range reference.Types() {
+		base.On(typ, ref.Handle)
+	}
+	return &Service{base: base, Reference: ref, server: &edge.Server{Deliveries: ds, Products: ref}}, nil
+}
+
+// Register adds the gRPC services to the public and the internal listener.
+func (s *Service) Register(public, _ grpc.ServiceRegistrar) {
+	deliveryv1.RegisterDeliveryServiceServer(public, s.server)
+}
+
+// Run does the service's work until ctx is done.
+func (s *Service) Run(ctx context.Context) error { return s.base.Run(ctx) }
