@@ -1,0 +1,155 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"quittance/pkg/bus"
+	"quittance/pkg/event"
+)
+
+// Consume implements bus.Consumer.
+func (b *Bus) Consume(ctx context.Context, service string, handlers map[string]bus.Handler, parker bus.Parker) error {
+	dispatcher, err := bus.NewDispatcher(service, handlers, parker, b.cfg.Options)
+	if err != nil {
+		return err
+	}
+	b.join(service, 1)
+	defer b.join(service, -1)
+	var working sync.WaitGroup
+	defer working.Wait()
+	workers := make(chan struct{}, b.cfg.Workers)
+	for {
+		select {
+		case workers <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		d := b.next(ctx, service)
+		if d == nil {
+			return nil
+		}
+		working.Go(func() {
+			b.handle(ctx, service, dispatcher, d)
+			<-workers
+		})
+	}
+}
+
+func (b *Bus) join(service string, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queues[service].consumers += n
+	b.wake()
+}
+
+// handle sends the event through its encoding, as the way to another process
+// would.
+func (b *Bus) handle(ctx context.Context, service string, dispatcher *bus.Dispatcher, d *delivery) {
+	e, err := event.FromMessage(d.event.Header(), slices.Clone(d.event.Data))
+	var out bus.Outcome
+	if err != nil {
+		out = dispatcher.Refuse(ctx, e, d.count, err)
+	} else {
+		out = dispatcher.Handle(ctx, e, d.count)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	q := b.queues[service]
+	if out.Verdict == bus.Retry {
+		d.due, d.count = time.Now().Add(out.Pause), d.count+1
+		q.add(d)
+	}
+	delete(q.keys, key(d.event))
+	b.busy = false
+	b.wake()
+}
+
+// next waits for an event of the service that may be handled now and takes it;
+// nil when ctx is done.
+func (b *Bus) next(ctx context.Context, service string) *delivery {
+	for {
+		d, at, changed := b.choose(service)
+		if d != nil {
+			return d
+		}
+		var timer <-chan time.Time
+		if !at.IsZero() {
+			timer = time.After(time.Until(at))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-timer:
+		}
+	}
+}
+
+// choose takes what may be handled now. If there is nothing, it says when to
+// look again (zero: not before a change) and how to learn of a change.
+func (b *Bus) choose(service string) (*delivery, time.Time, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	changed := b.changed
+	i, at := b.peek(service)
+	if i >= 0 && b.cfg.Settle != nil {
+		b.choosing = true
+		b.mu.Unlock()
+		b.cfg.Settle()
+		b.mu.Lock()
+		b.choosing = false
+		if i, _ = b.peek(service); i < 0 { // something earlier has turned up
+			b.wake()
+		} else {
+			b.busy = true
+		}
+	}
+	if i < 0 {
+		return nil, at, changed
+	}
+	q := b.queues[service]
+	d := q.pending[i]
+	q.pending = slices.Delete(q.pending, i, i+1)
+	q.keys[key(d.event)] = true
+	return d, time.Time{}, nil
+}
+
+// peek finds the event that a service may handle now, as its place in the
+// queue; if there is none it returns -1 and when there will be one, if known.
+func (b *Bus) peek(service string) (int, time.Time) {
+	now := time.Now()
+	pending := b.queues[service].pending
+	if b.cfg.Settle != nil && (b.choosing || b.busy || !b.first(service)) {
+		return -1, time.Time{}
+	}
+	for i, d := range pending {
+		if d.due.After(now) {
+			return -1, d.due
+		}
+		if !b.queues[service].keys[key(d.event)] {
+			return i, time.Time{}
+		}
+	}
+	return -1, time.Time{}
+}
+
+// first reports whether no other service that consumes has an earlier event.
+func (b *Bus) first(service string) bool {
+	mine := b.queues[service].pending
+	if len(mine) == 0 {
+		return false
+	}
+	for _, q := range b.queues {
+		if q.consumers > 0 && len(q.pending) > 0 && q.pending[0].compare(mine[0]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// key is what orders the handling of an event.
+func key(e event.Event) string { return cmp.Or(e.Key, e.Subject) }
