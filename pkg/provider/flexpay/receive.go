@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"quittance/pkg/id"
+	"quittance/pkg/money"
 	"quittance/pkg/provider"
 )
 
@@ -58,12 +59,20 @@ func (*Provider) ParseCallback(acc provider.Account, req provider.Request) (prov
 	if claim == provider.ClaimPaid && params["referenceID"] == "" {
 		return provider.Callback{}, errors.New("postback: referenceID is missing")
 	}
-	return provider.Callback{
+	callback := provider.Callback{
 		Reference:     params["referenceID"],
 		TransactionID: transaction(params),
 		Claim:         claim,
+		Signed:        true,
 		DedupeKey:     dedupeKey(params),
-	}, nil
+	}
+	if claim == provider.ClaimRefunded || claim == provider.ClaimChargedBack {
+		// An amount that can't be read leaves the refund to the status API.
+		if back, err := money.Parse(params["priceCurrency"], params["priceAmount"]); err == nil {
+			callback.Refunded = back
+		}
+	}
+	return callback, nil
 }
 
 // Acknowledge words the answer. The vendor takes the literal body OK for an acknowledgement and nothing else; which

@@ -92,6 +92,7 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, s Schedule, now t
 		if m := f.GetRefunded(); m.GetMinor() > 0 && f.GetSigned() && m.GetCurrency() == v.Amount.Currency {
 			v.GivenBack.Currency = m.GetCurrency()
 			v.GivenBack.Minor = min(v.GivenBack.Minor+m.GetMinor(), v.Amount.Minor)
+			v.ChargedBack = v.ChargedBack || f.GetClaim() == ClaimChargedBack
 		}
 	}
 	if f.GetClaim() == ClaimPaid && v.Acknowledged.IsZero() {
@@ -104,8 +105,11 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, s Schedule, now t
 	return false, false
 }
 
-// ClaimPaid is the claim of a callback that says the attempt is paid.
-const ClaimPaid = "paid"
+// Claims of callbacks that mean something here.
+const (
+	ClaimPaid        = "paid"
+	ClaimChargedBack = "charged_back"
+)
 
 // NoAnswer notes that the provider could not be asked.
 func (v *Verification) NoAnswer(problem string, s Schedule, now time.Time) (changed bool) {
@@ -156,6 +160,9 @@ func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
 		}
 		if v.GivenBack.Minor > 0 && a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
 			f.Outcome, f.Refunded = verificationv1.Outcome_OUTCOME_REFUNDED, v.GivenBack
+			if v.ChargedBack {
+				f.Outcome = verificationv1.Outcome_OUTCOME_CHARGED_BACK
+			}
 			return f
 		}
 		if a.Outcome == verificationv1.Outcome_OUTCOME_PAID && a.AckOrRefund && !v.keeps(a, s, now) {

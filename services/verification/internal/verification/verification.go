@@ -53,6 +53,8 @@ type Verification struct {
 	Rechecked bool `json:"rechecked,omitempty"`
 	// GivenBack is what signed callbacks say was refunded, in total.
 	GivenBack money.Amount `json:"given_back,omitzero"`
+	// ChargedBack: one of them says that the customer's bank took it back.
+	ChargedBack bool `json:"charged_back,omitempty"`
 
 	// NextAsk is when the provider is asked next, zero for not any more.
 	NextAsk   time.Time `json:"next_ask,omitzero"`
