@@ -192,7 +192,7 @@ func TestHealthIsQuiet(t *testing.T) {
 
 func TestLivePageOutlivesTimeoutsAndEndsWithTheServer(t *testing.T) {
 	mux := http.NewServeMux()
-	next := make(chan struct{})
+	next, late := make(chan struct{}), make(chan struct{})
 	mux.Handle("GET /live", web.Live(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for {
 			select {
@@ -205,7 +205,7 @@ func TestLivePageOutlivesTimeoutsAndEndsWithTheServer(t *testing.T) {
 			}
 		}
 	})))
-	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, _ *http.Request) { <-next; _, _ = io.WriteString(w, "late") })
+	mux.HandleFunc("GET /slow", func(w http.ResponseWriter, _ *http.Request) { <-late; _, _ = io.WriteString(w, "late") })
 	s := start(t, web.Options{Handler: mux, WriteTimeout: 20 * time.Millisecond, ReadTimeout: 20 * time.Millisecond})
 	r, _ := http.NewRequestWithContext(t.Context(), "GET", s.url+"/live", nil)
 	go func() { next <- struct{}{} }()
@@ -226,7 +226,7 @@ func TestLivePageOutlivesTimeoutsAndEndsWithTheServer(t *testing.T) {
 		t.Fatalf("%q, %v", line, err)
 	}
 
-	go func() { <-time.NewTimer(60 * time.Millisecond).C; next <- struct{}{} }()
+	go func() { <-time.NewTimer(60 * time.Millisecond).C; close(late) }()
 	slow, _ := http.NewRequestWithContext(t.Context(), "GET", s.url+"/slow", nil)
 	if resp, err := s.client.Do(slow); err == nil {
 		_ = resp.Body.Close()
