@@ -18,6 +18,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/grpc"
 
+	"quittance/pkg/bus"
 	busmemory "quittance/pkg/bus/memory"
 	"quittance/pkg/docstore/memory"
 	"quittance/pkg/event"
@@ -71,7 +72,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	w := &world{t: t, bus: &recorder{Bus: busmemory.New(busmemory.Config{})}}
+	w := &world{t: t, bus: &recorder{Bus: busmemory.New(busmemory.Config{Options: bus.Options{Log: slog.New(slog.DiscardHandler)}})}}
 	svc, err := order.New(t.Context(), service.Deps{
 		Engine: memory.New(), Bus: w.bus, Log: log, Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
 		Keyring: keys, Now: time.Now,

@@ -3,6 +3,7 @@ package handle
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"quittance/pkg/bus"
 	"quittance/pkg/docstore"
@@ -58,7 +59,7 @@ func (h *Handlers) PaymentConfirmed(ctx context.Context, e event.Event) error {
 	vs := h.Verifications
 	doc, err := vs.For(fact.GetMerchantId()).Get(ctx, fact.GetAttemptId())
 	if err != nil {
-		return unknown(err)
+		return fmt.Errorf("confirm attempt %s: %w", fact.GetAttemptId(), err) // tried again: its start is on the way
 	}
 	terms, err := vs.Terms(ctx, doc.Body.Account)
 	if err != nil {
