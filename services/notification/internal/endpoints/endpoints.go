@@ -1,0 +1,46 @@
+// Package endpoints keeps the endpoint documents: it opens the collection and
+// finds a merchant's endpoints.
+package endpoints
+
+import (
+	"context"
+
+	"quittance/pkg/docstore"
+	"quittance/pkg/service"
+	"quittance/services/notification/internal/endpoint"
+)
+
+// MaxPerMerchant is how many endpoints a merchant may have.
+const MaxPerMerchant = 50
+
+// Endpoints is the collection of endpoint documents.
+type Endpoints struct {
+	*docstore.Collection[endpoint.Endpoint]
+}
+
+// Open opens the collection. Its due work is that of package queues.
+func Open(ctx context.Context, b *service.Base) (*Endpoints, error) {
+	coll, err := service.Open(ctx, b, docstore.Spec[endpoint.Endpoint]{Name: "endpoints", NextDue: endpoint.NextDue})
+	if err != nil {
+		return nil, err
+	}
+	return &Endpoints{coll}, nil
+}
+
+// Of lists all endpoints of a merchant.
+func (es *Endpoints) Of(ctx context.Context, merchant string) ([]*endpoint.Endpoint, error) {
+	var out []*endpoint.Endpoint
+	for after := ""; ; {
+		docs, next, err := es.For(merchant).Find(ctx, docstore.Query{After: after, Limit: 2 * MaxPerMerchant})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range docs {
+			out = append(out, &d.Body)
+		}
+		if next == "" {
+			return out, nil
+		}
+		after = next
+	}
+}

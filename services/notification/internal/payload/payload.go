@@ -1,0 +1,51 @@
+// Package payload owns what merchants receive: the JSON body of a webhook. It
+// takes events as the bus or the order service's history carries them, both
+// giving the same, and renders the same body at every try.
+//
+// The body follows Standard Webhooks: type, timestamp, data. data.order is the
+// full order view: keys as in the gRPC API and always there, times and objects
+// null when unset, amounts integers in minor units, states and reasons as short
+// words ("paid", "partially_delivered"). It leaves out pay_url, which is the
+// customer's.
+package payload
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"quittance/pkg/event"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	"quittance/services/notification/internal/queue"
+)
+
+// FromBus turns a public order event of the bus into a queue's, pending. It
+// returns the merchant and the order too.
+func FromBus(e event.Event) (ev queue.Event, merchant, order string, err error) {
+	p := &eventv1.OrderEvent{}
+	if err := e.Decode(p); err != nil {
+		return queue.Event{}, "", "", err
+	}
+	o := p.GetOrder()
+	ev, err = pending(e.ID, e.Type, e.Time, p.GetSequence(), o, p.GetLineNumber())
+	return ev, o.GetMerchantId(), o.GetId(), err
+}
+
+// FromHistory turns an event of the order service's history into a queue's,
+// pending.
+func FromHistory(e *orderv1.PublicEvent) (queue.Event, error) {
+	return pending(e.GetId(), e.GetType(), e.GetTime().AsTime(), e.GetSequence(), e.GetOrder(), e.GetLineNumber())
+}
+
+func pending(id, typ string, at time.Time, sequence int64, o *orderv1.Order, line int32) (queue.Event, error) {
+	if id == "" || typ == "" || sequence < 1 || o.GetId() == "" || o.GetMerchantId() == "" {
+		return queue.Event{}, fmt.Errorf("event %q of type %q lacks id, type, sequence, order or merchant", id, typ)
+	}
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(&orderv1.PublicEvent{Order: o, LineNumber: line})
+	if err != nil {
+		return queue.Event{}, fmt.Errorf("keep event %s: %w", id, err)
+	}
+	return queue.Event{ID: id, Type: typ, Time: at.UTC(), Sequence: sequence, State: queue.Pending, Data: data}, nil
+}

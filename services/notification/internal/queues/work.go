@@ -1,0 +1,227 @@
+package queues
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"quittance/pkg/docstore"
+	"quittance/pkg/due"
+	"quittance/services/notification/internal/endpoint"
+	"quittance/services/notification/internal/history"
+	"quittance/services/notification/internal/queue"
+)
+
+const (
+	// margin is what a worker keeps of its time for the last write.
+	margin = 3 * time.Second
+	// look is how often a queue in hand is looked at for other processes' writes.
+	look = 500 * time.Millisecond
+	// finishPause is the first pause before a failed last write is tried again.
+	finishPause = 100 * time.Millisecond
+)
+
+// hand is a queue that a worker has in hand: what has happened to it and is not
+// written yet. What happens to be lost with the process happens again: the
+// webhook is sent a second time, with the same id.
+type hand struct {
+	// queue is as it will be once everything is written; version is that of the
+	// document it is based on.
+	queue   queue.Queue
+	version int64
+	// filled is what the order service told at filledAt.
+	filled   []queue.Event
+	filledAt time.Time
+	// results is guarded by Queues.mu: other writes of this process take them
+	// along (recall).
+	results []queue.Result
+	// last is what ended the work: a pause of the queue, if anything.
+	last func(*queue.Queue)
+}
+
+// work sends what is due, event by event, until the queue rests or waits; then
+// one write notes all that has happened. A queue that rests is kept in hand for
+// a while (see Options.Hold): the next event of an order is seldom far.
+func (qs *Queues) work(ctx context.Context, doc *due.Leased[queue.Queue]) error {
+	qs.busy.Add(1)
+	defer qs.busy.Add(-1)
+	h := &hand{queue: doc.Body, version: doc.Version}
+	qs.mu.Lock()
+	qs.hands[doc.ID] = h
+	qs.mu.Unlock()
+	defer func() {
+		qs.mu.Lock()
+		defer qs.mu.Unlock()
+		if qs.hands[doc.ID] == h {
+			delete(qs.hands, doc.ID)
+		}
+	}()
+	for qs.step(ctx, doc.ID, h) {
+	}
+	return qs.finish(ctx, doc, h)
+}
+
+// step does the next thing and reports whether there may be another.
+func (qs *Queues) step(ctx context.Context, id string, h *hand) bool {
+	step := h.queue.Step()
+	if step.Action == queue.Rest {
+		return qs.hold(ctx, id, h)
+	}
+	if step.At.After(qs.Now()) || left(ctx) < qs.sender.Timeout() {
+		return false
+	}
+	switch step.Action {
+	case queue.Ask:
+		return qs.ask(ctx, h)
+	case queue.Send:
+		return qs.send(ctx, h, step.Event)
+	case queue.Rest:
+	}
+	return false
+}
+
+// left is how much time the worker has before its last write.
+func left(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+	return time.Until(deadline) - margin
+}
+
+// ask reads the order's history to fill a gap.
+func (qs *Queues) ask(ctx context.Context, h *hand) bool {
+	ep, err := qs.endpoint(ctx, h)
+	if err == nil {
+		var told history.Order
+		if told, err = qs.history.Order(ctx, h.queue.Order); err == nil {
+			h.filled, _ = addressed(&ep.Body, told.Events)
+			h.filledAt = qs.Now()
+			h.queue.Fill(h.filled, h.filledAt)
+			return true
+		}
+	}
+	qs.base.Log.WarnContext(ctx, "gap in an order's events stays open",
+		"order", h.queue.Order, "endpoint", h.queue.Endpoint, "error", err)
+	now := qs.Now()
+	h.last = func(q *queue.Queue) { q.Unanswered(now) }
+	return false
+}
+
+// send makes one try.
+func (qs *Queues) send(ctx context.Context, h *hand, e queue.Event) bool {
+	ep, err := qs.endpoint(ctx, h)
+	if err != nil {
+		qs.base.Log.WarnContext(ctx, "webhook waits for the store", "endpoint", h.queue.Endpoint, "error", err)
+		h.last = qs.putOff()
+		return false
+	}
+	if ep.Body.Disabled {
+		h.last = (*queue.Queue).Pause
+		return false
+	}
+	r, gone, ok := qs.sender.Try(ctx, &ep.Body, h.queue.Order, e)
+	if !ok {
+		h.last = qs.putOff()
+		return false
+	}
+	qs.mu.Lock()
+	h.results = append(h.results, r)
+	qs.mu.Unlock()
+	h.queue.Record(r)
+	if gone && qs.quit(ctx, ep) {
+		h.last = (*queue.Queue).Pause
+		return false
+	}
+	return true
+}
+
+func (qs *Queues) putOff() func(*queue.Queue) {
+	now := qs.Now()
+	return func(q *queue.Queue) { q.Busy(now) }
+}
+
+func (qs *Queues) endpoint(ctx context.Context, h *hand) (*docstore.Doc[endpoint.Endpoint], error) {
+	return qs.endpoints.For(h.queue.Merchant).Get(ctx, endpoint.DocID(h.queue.Merchant, h.queue.Endpoint))
+}
+
+// quit disables an endpoint that wants no more. It reports whether the endpoint
+// is disabled now.
+func (qs *Queues) quit(ctx context.Context, ep *docstore.Doc[endpoint.Endpoint]) bool {
+	doc, err := qs.endpoints.Update(ctx, ep.ID, func(e *endpoint.Endpoint, _ *docstore.Change) error {
+		if !e.Quit(ep.Body.URL) {
+			return docstore.ErrUnchanged
+		}
+		return nil
+	})
+	if err != nil {
+		qs.base.Log.WarnContext(ctx, "endpoint answered 410 and is not disabled yet", "endpoint", ep.Body.ID, "error", err)
+		return false
+	}
+	if doc.Body.Gone {
+		qs.base.Log.InfoContext(ctx, "endpoint answered 410 and is disabled", "merchant", ep.Tenant, "endpoint", ep.Body.ID)
+	}
+	return doc.Body.Disabled
+}
+
+// hold keeps the queue in hand until another event comes, and reports whether
+// one did.
+func (qs *Queues) hold(ctx context.Context, id string, h *hand) bool {
+	wait := min(qs.opt.Hold, left(ctx)-qs.sender.Timeout())
+	if wait <= 0 || len(h.results) == 0 || h.queue.Closed() || qs.busy.Load() > int64(qs.opt.Workers/2) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	defer context.AfterFunc(qs.letGo, cancel)()
+	doc, err := qs.Await(ctx, id, look, func(d *docstore.Doc[queue.Queue]) bool { return d.Version > h.version })
+	if err != nil {
+		return false
+	}
+	h.queue, h.version = doc.Body, doc.Version
+	qs.apply(h, &h.queue)
+	return true
+}
+
+// apply brings a queue as it is stored to where it is in hand.
+func (qs *Queues) apply(h *hand, q *queue.Queue) {
+	if h.filled != nil {
+		q.Fill(h.filled, h.filledAt)
+	}
+	qs.mu.Lock()
+	for _, r := range h.results {
+		q.Record(r)
+	}
+	qs.mu.Unlock()
+	if h.last != nil {
+		h.last(q)
+	}
+}
+
+// recall notes, on a queue that is about to be written, the results that a
+// worker of this process has in hand.
+func (qs *Queues) recall(id string, q *queue.Queue) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	if h := qs.hands[id]; h != nil {
+		for _, r := range h.results {
+			q.Record(r)
+		}
+	}
+}
+
+// finish writes what has happened and gives the queue back. It tries as long as
+// the lease lasts: what can't be written is sent again.
+func (qs *Queues) finish(ctx context.Context, doc *due.Leased[queue.Queue], h *hand) error {
+	for pause := finishPause; ; pause *= 2 {
+		err := doc.Finish(ctx, func(q *queue.Queue, _ *docstore.Change) error {
+			qs.apply(h, q)
+			return nil
+		})
+		if err == nil || errors.Is(err, docstore.ErrLeaseLost) || errors.Is(err, docstore.ErrNotFound) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}

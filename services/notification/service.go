@@ -1,0 +1,92 @@
+package notification
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	"quittance/pkg/egress"
+	"quittance/pkg/event"
+	"quittance/pkg/reference"
+	"quittance/pkg/service"
+	notificationv1 "quittance/proto/gen/go/quittance/notification/v1"
+	"quittance/services/notification/internal/catchup"
+	"quittance/services/notification/internal/edge"
+	"quittance/services/notification/internal/endpoints"
+	"quittance/services/notification/internal/handle"
+	"quittance/services/notification/internal/history"
+	"quittance/services/notification/internal/queues"
+	"quittance/services/notification/internal/sender"
+)
+
+// Name is the service's name on the bus and in logs.
+const Name = "notification"
+
+// Service is the notification service.
+type Service struct {
+	base *service.Base
+	// Reference authenticates merchants' keys.
+	Reference *reference.Copy
+	server    *edge.Server
+	transport *egress.Transport
+}
+
+// New opens the service's store and wires its parts. orders is a connection to
+// the order service's internal listener.
+func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConnInterface) (*Service, error) {
+	cfg = cfg.withDefaults()
+	base, err := service.New(ctx, Name, d)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	if err != nil {
+		return nil, err
+	}
+	es, err := endpoints.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := egress.NewPolicy(cfg.AllowCIDRs)
+	if err != nil {
+		return nil, fmt.Errorf("allowed addresses of webhooks: %w", err)
+	}
+	transport := policy.Transport(nil)
+	if cfg.Transport == nil {
+		cfg.Transport = transport
+	}
+	past := history.New(orders, base.Log)
+	qs, err := queues.Open(ctx, base, es, sender.New(sender.Options{
+		Transport: cfg.Transport, Keyring: d.Keyring, Timeout: cfg.Timeout, PerEndpoint: cfg.PerEndpoint,
+		Log: base.Log, Now: d.Now,
+	}), past, queues.Options{Workers: cfg.Workers, Hold: cfg.Hold})
+	if err != nil {
+		return nil, err
+	}
+	if err := catchup.Open(ctx, base, past, es, qs, cfg.CatchUp); err != nil {
+		return nil, err
+	}
+	h := &handle.Handlers{Queues: qs}
+	for _, typ := range event.Public {
+		base.On(typ, h.Public)
+	}
+	for _, typ := range reference.Types() {
+		base.On(typ, ref.Handle)
+	}
+	return &Service{
+		base: base, Reference: ref, transport: transport,
+		server: &edge.Server{Endpoints: es, Queues: qs, History: past, Keyring: d.Keyring, Egress: policy},
+	}, nil
+}
+
+// Register adds the gRPC services to the public and the internal listener.
+func (s *Service) Register(public, _ grpc.ServiceRegistrar) {
+	notificationv1.RegisterNotificationServiceServer(public, s.server)
+}
+
+// Run does the service's work until ctx is done.
+func (s *Service) Run(ctx context.Context) error {
+	defer s.transport.CloseIdleConnections()
+	return s.base.Run(ctx)
+}
