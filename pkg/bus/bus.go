@@ -17,9 +17,10 @@ import (
 	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
+	noopmetric "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
+	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
 	"quittance/pkg/event"
 )
@@ -79,8 +80,9 @@ type Options struct {
 	// HandleTimeout is how long a handler may take: 1 min. More is an error of
 	// the infrastructure.
 	HandleTimeout time.Duration
-	// Log, Tracer and Meter: the globals.
-	Log    *slog.Logger
+	// Log receives one line per event, at level debug if it is done: [slog.Default].
+	Log *slog.Logger
+	// Tracer and Meter: none.
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider
 }
@@ -100,10 +102,10 @@ func (o Options) WithDefaults() Options {
 		o.Log = slog.Default()
 	}
 	if o.Tracer == nil {
-		o.Tracer = otel.GetTracerProvider()
+		o.Tracer = nooptrace.NewTracerProvider()
 	}
 	if o.Meter == nil {
-		o.Meter = otel.GetMeterProvider()
+		o.Meter = noopmetric.NewMeterProvider()
 	}
 	return o
 }

@@ -28,7 +28,7 @@ func TestCalm(t *testing.T) {
 			c.wait(t.Context())
 			relieved <- time.Since(start)
 		}()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		c.note(false)
 		if got := <-relieved; got != time.Second {
 			t.Errorf("a success ends the wait after %s, want at once", got)

@@ -72,6 +72,8 @@ type Bus struct {
 	js     jetstream.JetStream
 	sent   sent
 	closed chan struct{}
+	// life is the context of Connect without its end.
+	life context.Context
 
 	mu sync.Mutex
 	// line ends when the present connection does; there is none while done.
@@ -95,7 +97,10 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 	if cfg.AckWait <= 0 {
 		cfg.AckWait = 30 * time.Second
 	}
-	b := &Bus{cfg: cfg, closed: make(chan struct{}), reached: make(chan struct{}), troubles: map[string]error{}}
+	b := &Bus{
+		cfg: cfg, closed: make(chan struct{}), life: context.WithoutCancel(ctx),
+		reached: make(chan struct{}), troubles: map[string]error{},
+	}
 	var err error
 	if b.sent, err = newSent(cfg.Meter); err != nil {
 		return nil, err
@@ -187,7 +192,7 @@ func (b *Bus) up() {
 	if b.line != nil {
 		return
 	}
-	b.line, b.hangUp = context.WithCancel(context.Background())
+	b.line, b.hangUp = context.WithCancel(b.life)
 	close(b.reached)
 }
 

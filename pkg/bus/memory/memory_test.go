@@ -44,7 +44,7 @@ func TestFate(t *testing.T) {
 				}})
 				s := bustest.Start(t, b, bustest.Beta, nil)
 				bustest.Publish(t, b, bustest.Event(bustest.One, "e1", "a"), bustest.Event(bustest.One, "e2", "a"), bustest.Event(bustest.One, "e3", "a"))
-				time.Sleep(2 * time.Hour)
+				<-time.After(2 * time.Hour)
 				if got := s.Handled(); !slices.Equal(got, tc.want) {
 					t.Errorf("handled %q, want %q", got, tc.want)
 				}
@@ -92,7 +92,7 @@ func history(t *testing.T, seed uint64) (log []string) {
 		for i := range 30 {
 			bustest.Publish(t, b, bustest.Event(bustest.One, fmt.Sprint("e", i), fmt.Sprint("k", i%5)))
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		cancel()
 		running.Wait()
 	})
