@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"quittance/pkg/web"
 	"quittance/services/callback-ingest/internal/callback"
 )
 
@@ -100,7 +101,11 @@ func values(query string) url.Values {
 	return v
 }
 
+// remote is the provider's IP address, seen past our proxies.
 func remote(r *http.Request) string {
+	if client := web.ClientIP(r.Context()); client.IsValid() {
+		return client.String()
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

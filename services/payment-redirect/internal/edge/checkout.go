@@ -1,0 +1,181 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"quittance/pkg/docstore"
+	"quittance/pkg/fault"
+	"quittance/pkg/provider"
+	"quittance/pkg/provider/registry"
+	"quittance/pkg/reference"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
+	"quittance/services/payment-redirect/internal/attempt"
+	"quittance/services/payment-redirect/internal/attempts"
+)
+
+// maxDescription bounds what a provider's page is told of an order.
+const maxDescription = 200
+
+// Checkout starts payments, for storefronts and for our own pages.
+type Checkout struct {
+	Attempts  *attempts.Attempts
+	Orders    Orders
+	Reference *reference.Copy
+	Providers *registry.Registry
+	// PublicURL and CallbackURL are base URLs without a slash at the end.
+	PublicURL   string
+	CallbackURL string
+}
+
+// method is one way in which an order can be paid.
+type method struct {
+	account *orderv1.ProviderAccount
+	// sample is where an attempt would be sent.
+	sample provider.Redirect
+}
+
+// payable says why an order can't be paid, nil if it can.
+func payable(o *orderv1.Order) error {
+	var why string
+	switch o.GetPaymentState() {
+	case orderv1.PaymentState_PAYMENT_STATE_UNPAID:
+		return nil
+	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
+		why = "its payment is authorized"
+	case orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
+		why = "it is paid"
+	case orderv1.PaymentState_PAYMENT_STATE_REFUNDED:
+		why = "it was refunded"
+	case orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK:
+		why = "its payment was charged back"
+	case orderv1.PaymentState_PAYMENT_STATE_CANCELED:
+		why = "it is canceled"
+	case orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
+		why = "it has expired"
+	case orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
+		why = "its payment is on hold"
+	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
+		why = "its state is not known"
+	}
+	return fault.Conflict("order %s can't be paid: %s", o.GetId(), why)
+}
+
+// order reads a merchant's order; another merchant's does not exist.
+func (c *Checkout) order(ctx context.Context, merchant, orderID string) (*orderv1.Order, error) {
+	o, err := c.Orders.GetOrderForService(ctx, &orderv1.GetOrderForServiceRequest{OrderId: orderID})
+	if err = fault.FromStatus(err); err != nil && fault.KindOf(err) != fault.KindNotFound {
+		return nil, fmt.Errorf("read order: %w", err)
+	}
+	if err != nil || o.GetMerchantId() != merchant {
+		return nil, fault.NotFound("order %q", orderID)
+	}
+	return o, nil
+}
+
+// methods lists how an order can be paid: the merchant's accounts whose
+// provider takes such a payment. An order that can't be paid has none.
+func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, error) {
+	if payable(o) != nil {
+		return nil, nil
+	}
+	accounts, err := c.Reference.Accounts(ctx, o.GetMerchantId())
+	if err != nil {
+		return nil, fmt.Errorf("list accounts: %w", err)
+	}
+	var out []method
+	for _, a := range accounts {
+		sample := attempt.Attempt{
+			ID: "pay_00000000000000000000000000000000", Order: o.GetId(), Account: a.GetId(), Provider: a.GetProvider(),
+			Amount: amountOf(o.GetTotal()),
+		}
+		// What the provider refuses (a currency, say) is no way to pay.
+		if redirect, err := c.redirect(ctx, &sample); err == nil {
+			out = append(out, method{account: a, sample: redirect})
+		}
+	}
+	return out, nil
+}
+
+// start opens an attempt for a merchant's own order. docstore.ErrExists if the
+// id is taken.
+func (c *Checkout) start(ctx context.Context, o *orderv1.Order, accountID, attemptID, request string) (*docstore.Doc[attempt.Attempt], error) {
+	if err := payable(o); err != nil {
+		return nil, err
+	}
+	_, account, err := c.Reference.Account(ctx, accountID)
+	unusable := fault.Invalid("account_id", "is not a payment method of this merchant that is in use")
+	if err != nil && fault.KindOf(err) != fault.KindNotFound {
+		return nil, fmt.Errorf("read account: %w", err)
+	}
+	if err != nil || account.GetMerchantId() != o.GetMerchantId() || account.GetDisabled() {
+		return nil, unusable
+	}
+	a := &attempt.Attempt{
+		ID: attemptID, Merchant: o.GetMerchantId(), Order: o.GetId(), Account: accountID, Provider: account.GetProvider(),
+		Amount: amountOf(o.GetTotal()), Request: request,
+		Description: describe(o), Email: o.GetCustomer().GetEmail(), Locale: o.GetCustomer().GetLocale(),
+	}
+	if _, err := c.redirect(ctx, a); err != nil {
+		if errors.Is(err, registry.ErrUnknown) || errors.Is(err, registry.ErrNoRole) {
+			return nil, unusable
+		}
+		return nil, err
+	}
+	return c.Attempts.Start(ctx, a)
+}
+
+// redirect computes where an attempt's customer is sent. Nothing of it is
+// stored: signatures are made when they are needed.
+func (c *Checkout) redirect(ctx context.Context, a *attempt.Attempt) (provider.Redirect, error) {
+	r, err := c.Providers.Redirector(a.Provider)
+	if err != nil {
+		return provider.Redirect{}, err
+	}
+	acc, _, err := c.Reference.Account(ctx, a.Account)
+	if err != nil {
+		return provider.Redirect{}, fault.Unavailable("payment method %q can't be used now", a.Account).Because(err)
+	}
+	back := c.PublicURL + "/return/" + a.ID
+	redirect, err := r.Redirect(acc, provider.Attempt{
+		ID: a.ID, Reference: a.ID, OrderID: a.Order, Amount: a.Amount,
+		Description: a.Description, Email: a.Email, Locale: a.Locale,
+		// The attempt is in the path: providers sign all query parameters.
+		ReturnURL: back, DeclineURL: back + declined,
+		CallbackURL: c.CallbackURL + "/callbacks/" + a.Provider + "/" + a.Account,
+	})
+	if err != nil {
+		return provider.Redirect{}, fault.Conflict("payment method %q does not take this payment: %v", a.Account, err)
+	}
+	return redirect, nil
+}
+
+// onward is where an attempt's customer is sent now: nowhere, once it has come
+// to an end.
+func (c *Checkout) onward(ctx context.Context, a *attempt.Attempt) (provider.Redirect, error) {
+	if s := a.State(); attempt.Over(s) || s == paymentv1.AttemptState_ATTEMPT_STATE_SUCCEEDED {
+		return provider.Redirect{}, nil
+	}
+	return c.redirect(ctx, a)
+}
+
+// describe says what is paid for: "2 × Notepad, Backup".
+func describe(o *orderv1.Order) string {
+	var parts []string
+	for _, l := range o.GetLines() {
+		part := l.GetName()
+		if l.GetQuantity() != 1 {
+			part = fmt.Sprintf("%d × %s", l.GetQuantity(), part)
+		}
+		parts = append(parts, part)
+	}
+	s := strings.Join(parts, ", ")
+	if utf8.RuneCountInString(s) > maxDescription {
+		s = string([]rune(s)[:maxDescription-1]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,95 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"time"
+
+	"quittance/pkg/fault"
+	"quittance/pkg/web"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+)
+
+// lookupWait is how long a page waits for other services and the store.
+const lookupWait = 5 * time.Second
+
+// token is the form of the secret in customers' links.
+var token = regexp.MustCompile(`^[A-Za-z0-9_-]{16,100}$`)
+
+// Pages are what customers see.
+type Pages struct {
+	checkout *Checkout
+	// prefix is the path below which the world reaches us, mostly empty.
+	prefix     string
+	returnWait time.Duration
+}
+
+// NewPages returns the pages. returnWait is how long a returning browser waits
+// for the provider's answer.
+func NewPages(c *Checkout, returnWait time.Duration) (*Pages, error) {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public URL: %w", err)
+	}
+	return &Pages{checkout: c, prefix: u.EscapedPath(), returnWait: returnWait}, nil
+}
+
+// Routes adds the paths of the pages. Those of returns need no cookie and take
+// what comes from other sites; a link's token is the only key to the others.
+func (p *Pages) Routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+Stylesheet, serveStylesheet)
+	mux.HandleFunc("GET /pay/{token}", p.pay)
+	mux.HandleFunc("POST /pay/{token}", p.choose)
+	mux.HandleFunc("GET /orders/{token}", p.order)
+
+	// A return may be answered late; it gets its own time to be written.
+	late := web.WriteTimeout(p.returnWait + 2*lookupWait + 20*time.Second)
+	for _, verb := range []string{http.MethodGet, http.MethodPost} {
+		mux.Handle(verb+" /return/{attempt}", late(p.returned(false)))
+		mux.Handle(verb+" /return/{attempt}"+declined, late(p.returned(true)))
+	}
+}
+
+// path is a path of ours as browsers reach it.
+func (p *Pages) path(s string) string { return p.prefix + s }
+
+func (p *Pages) payPath(o *orderv1.Order) string   { return p.path("/pay/" + tokenOf(o)) }
+func (p *Pages) orderPath(o *orderv1.Order) string { return p.path("/orders/" + tokenOf(o)) }
+
+// tokenOf is the secret of the customer's link to the order.
+func tokenOf(o *orderv1.Order) string { return path.Base(o.GetPayUrl()) }
+
+// byToken reads the order that a link names.
+func (p *Pages) byToken(r *http.Request) (*orderv1.Order, error) {
+	t := r.PathValue("token")
+	if !token.MatchString(t) {
+		return nil, fault.NotFound("order")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), lookupWait)
+	defer cancel()
+	o, err := p.checkout.Orders.GetOrderByToken(ctx, &orderv1.GetOrderByTokenRequest{Token: t})
+	if err != nil {
+		return nil, fmt.Errorf("read order: %w", fault.FromStatus(err))
+	}
+	return o, nil
+}
+
+// about begins a page about an order: what was ordered from whom. It shows
+// nothing of the customer.
+func (p *Pages) about(ctx context.Context, o *orderv1.Order) page {
+	data := page{Total: amountOf(o.GetTotal()).String()}
+	if m, err := p.checkout.Reference.Merchant(ctx, o.GetMerchantId()); err == nil {
+		data.Shop = m.GetName()
+	}
+	for _, l := range o.GetLines() {
+		data.Lines = append(data.Lines, pageLine{l.GetName(), l.GetQuantity(), amountOf(l.GetAmount()).String()})
+	}
+	if o.GetReturnUrl() != "" {
+		data.ToShop = backToShop(o, fulfillment(o, p.payer(ctx, o)))
+	}
+	return data
+}

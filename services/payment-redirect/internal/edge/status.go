@@ -1,0 +1,188 @@
+package edge
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
+	"quittance/services/payment-redirect/internal/attempt"
+)
+
+// Words of fulfillmentStatus, which the shop reads from its return URL.
+const (
+	fulfilled = "success"
+	canceled  = "cancel"
+	failed    = "error"
+	unsure    = "unknown"
+)
+
+// The order page looks again after refresh, and after refreshOld if the order
+// has been open for longer than old.
+const (
+	refresh    = 3 * time.Second
+	refreshOld = 30 * time.Second
+	old        = time.Hour
+)
+
+// fulfillment is what the shop is told about an order whose customer comes back
+// from an attempt (nil: from none). Only the order makes it a success.
+func fulfillment(o *orderv1.Order, a *attempt.Attempt) string {
+	switch o.GetPaymentState() {
+	case orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
+		return fulfilled
+	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
+		if delivering(o, a) {
+			return fulfilled
+		}
+		return unsure
+	case orderv1.PaymentState_PAYMENT_STATE_UNPAID, orderv1.PaymentState_PAYMENT_STATE_CANCELED,
+		orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
+		if a == nil {
+			return unsure
+		}
+	case orderv1.PaymentState_PAYMENT_STATE_ON_HOLD, orderv1.PaymentState_PAYMENT_STATE_REFUNDED,
+		orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK, orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
+		return unsure
+	}
+	switch a.State() {
+	case paymentv1.AttemptState_ATTEMPT_STATE_CANCELED:
+		return canceled
+	case paymentv1.AttemptState_ATTEMPT_STATE_FAILED:
+		return failed
+	case paymentv1.AttemptState_ATTEMPT_STATE_UNSPECIFIED, paymentv1.AttemptState_ATTEMPT_STATE_STARTED,
+		paymentv1.AttemptState_ATTEMPT_STATE_PENDING, paymentv1.AttemptState_ATTEMPT_STATE_EXPIRED,
+		paymentv1.AttemptState_ATTEMPT_STATE_SUCCEEDED:
+	}
+	return unsure
+}
+
+// delivering: authorized money is enough here, and the order is on its way.
+func delivering(o *orderv1.Order, a *attempt.Attempt) bool {
+	switch o.GetDeliveryState() {
+	case orderv1.DeliveryState_DELIVERY_STATE_PARTIALLY_DELIVERED, orderv1.DeliveryState_DELIVERY_STATE_DELIVERED:
+		return true
+	case orderv1.DeliveryState_DELIVERY_STATE_UNSPECIFIED, orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED,
+		orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED:
+	}
+	return a != nil && a.Paid && a.ID == o.GetPaidAttemptId()
+}
+
+// payer is the attempt whose money counts for the order, nil if it isn't known.
+func (p *Pages) payer(ctx context.Context, o *orderv1.Order) *attempt.Attempt {
+	if o.GetPaidAttemptId() == "" {
+		return nil
+	}
+	doc, err := p.checkout.Attempts.For(o.GetMerchantId()).Get(ctx, o.GetPaidAttemptId())
+	if err != nil {
+		return nil
+	}
+	return &doc.Body
+}
+
+// backToShop is the order's return URL with its query kept, and with the order
+// and the status added. What the URL itself says of these two is dropped.
+func backToShop(o *orderv1.Order, status string) string {
+	const orderParam, statusParam = "orderId", "fulfillmentStatus"
+	u, err := url.Parse(o.GetReturnUrl())
+	if err != nil {
+		return o.GetReturnUrl()
+	}
+	var kept []string
+	for part := range strings.SplitSeq(u.RawQuery, "&") {
+		name, _, _ := strings.Cut(part, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		if part != "" && name != orderParam && name != statusParam {
+			kept = append(kept, part)
+		}
+	}
+	kept = append(kept, orderParam+"="+url.QueryEscape(o.GetId()), statusParam+"="+status)
+	u.RawQuery = strings.Join(kept, "&")
+	return u.String()
+}
+
+// order shows how far an order came, in the words of a customer.
+func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
+	o, err := p.byToken(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	s, final := situationOf(o)
+	data := p.about(r.Context(), o)
+	data.Title, data.Text = s.Title, s.Text
+	switch o.GetPaymentState() {
+	case orderv1.PaymentState_PAYMENT_STATE_UNPAID:
+		data.ToPay = p.payPath(o)
+		if o.GetPaymentProblem() != "" {
+			data.Problem = english.Retry + o.GetPaymentProblem()
+		}
+	case orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
+		data.Problem = english.RefundedInPart
+	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED, orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
+		orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_REFUNDED,
+		orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK, orderv1.PaymentState_PAYMENT_STATE_CANCELED,
+		orderv1.PaymentState_PAYMENT_STATE_EXPIRED, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
+	}
+	if !final {
+		pause := refresh
+		if p.checkout.Attempts.Now().Sub(o.GetCreateTime().AsTime()) > old {
+			pause = refreshOld
+		}
+		w.Header().Set("Refresh", strconv.Itoa(int(pause.Seconds())))
+	}
+	p.show(w, r, http.StatusOK, "order.html", data)
+}
+
+// situationOf says what an order's customer needs to know, and whether that is
+// the last word.
+func situationOf(o *orderv1.Order) (s situation, final bool) {
+	switch o.GetPaymentState() {
+	case orderv1.PaymentState_PAYMENT_STATE_UNPAID:
+		return english.Waiting, false
+	case orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
+		return english.Checking, false
+	case orderv1.PaymentState_PAYMENT_STATE_CANCELED:
+		return english.Canceled, true
+	case orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
+		return english.Expired, true
+	case orderv1.PaymentState_PAYMENT_STATE_REFUNDED:
+		return english.Refunded, true
+	case orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK:
+		return english.ChargedBack, true
+	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, orderv1.PaymentState_PAYMENT_STATE_PAID,
+		orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
+		return deliveryOf(o)
+	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
+	}
+	return english.Unclear, false
+}
+
+// deliveryOf is the situation of an order whose money is there.
+func deliveryOf(o *orderv1.Order) (situation, bool) {
+	switch o.GetDeliveryState() {
+	case orderv1.DeliveryState_DELIVERY_STATE_DELIVERED:
+		return english.Done, true
+	case orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED:
+		return english.Delayed, false
+	case orderv1.DeliveryState_DELIVERY_STATE_PARTIALLY_DELIVERED:
+		if o.GetDeliveryProblem() == "" {
+			return english.Partly, false
+		}
+	case orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED, orderv1.DeliveryState_DELIVERY_STATE_UNSPECIFIED:
+	}
+	switch {
+	case o.GetDeliveryProblem() != "":
+		return english.Delayed, false
+	case o.GetPaymentState() == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
+		return english.Authorized, false
+	default:
+		return english.Preparing, false
+	}
+}

@@ -1,0 +1,115 @@
+package paymentredirect
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"quittance/pkg/event"
+	"quittance/pkg/provider/registry"
+	"quittance/pkg/reference"
+	"quittance/pkg/service"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
+	"quittance/services/payment-redirect/internal/attempts"
+	"quittance/services/payment-redirect/internal/edge"
+	"quittance/services/payment-redirect/internal/handle"
+)
+
+// Name is the service's name on the bus and in logs.
+const Name = "payment"
+
+// Stylesheet is the path of the style sheet, for pages that are made elsewhere
+// (errors).
+const Stylesheet = edge.Stylesheet
+
+// defaultReturnWait is how long a returning browser waits by default.
+const defaultReturnWait = 5 * time.Second
+
+// Config is what the service itself needs to know.
+type Config struct {
+	// PublicURL is where customers reach /pay, /return and /orders.
+	PublicURL string `env:"PUBLIC_URL" doc:"Base URL at which customers reach the pay pages"`
+	// CallbackURL is where providers reach /callbacks (callback-ingest).
+	CallbackURL string `env:"CALLBACK_URL" doc:"Base URL at which providers reach the callbacks"`
+	// ReturnWait is how long a returning browser waits for the provider's
+	// answer: 5 s.
+	ReturnWait time.Duration `env:"RETURN_WAIT" envDefault:"5s" doc:"How long a returning customer waits for the provider's answer"`
+}
+
+// Service is the payment-redirect service.
+type Service struct {
+	base *service.Base
+	// Reference authenticates merchants' keys.
+	Reference *reference.Copy
+	payments  *edge.Payments
+	pages     *edge.Pages
+}
+
+// New opens the service's store and wires its parts. orders leads to the order
+// service's internal listener.
+func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConnInterface) (*Service, error) {
+	publicURL, err := baseURL(cfg.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public URL: %w", err)
+	}
+	callbackURL, err := baseURL(cfg.CallbackURL)
+	if err != nil {
+		return nil, fmt.Errorf("callback URL: %w", err)
+	}
+	if cfg.ReturnWait <= 0 {
+		cfg.ReturnWait = defaultReturnWait
+	}
+	base, err := service.New(ctx, Name, d)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	if err != nil {
+		return nil, err
+	}
+	as, err := attempts.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	for _, typ := range reference.Types() {
+		base.On(typ, ref.Handle)
+	}
+	base.On(event.PaymentVerified, (&handle.Handlers{Attempts: as}).PaymentVerified)
+
+	checkout := &edge.Checkout{
+		Attempts: as, Orders: orderv1.NewReferenceServiceClient(orders), Reference: ref,
+		Providers: registry.New(http.DefaultClient), PublicURL: publicURL, CallbackURL: callbackURL,
+	}
+	pages, err := edge.NewPages(checkout, cfg.ReturnWait)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{base: base, Reference: ref, payments: &edge.Payments{Checkout: checkout}, pages: pages}, nil
+}
+
+// baseURL checks that paths can be added to a URL.
+func baseURL(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("%q is not an absolute http or https URL without query", raw)
+	}
+	return strings.TrimRight(raw, "/"), nil
+}
+
+// Routes adds the pages of customers.
+func (s *Service) Routes(mux *http.ServeMux) { s.pages.Routes(mux) }
+
+// Register adds the gRPC services to the public listener; there is nothing for
+// the internal one.
+func (s *Service) Register(public, _ grpc.ServiceRegistrar) {
+	paymentv1.RegisterPaymentServiceServer(public, s.payments)
+}
+
+// Run does the service's work until ctx is done.
+func (s *Service) Run(ctx context.Context) error { return s.base.Run(ctx) }
