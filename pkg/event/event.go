@@ -46,17 +46,21 @@ type Event struct {
 	Resend int `json:"resend,omitempty"`
 }
 
-// New builds an event with a fresh id. The payload must be marshallable; an
-// error is a programming mistake in the message.
+// New builds an event with a fresh id. An error is a programming mistake: a
+// payload that can't be marshalled, or a subject that no bus subject can hold.
 func New(typ, source, subject, key, merchant string, now time.Time, payload proto.Message) (Event, error) {
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(payload)
 	if err != nil {
 		return Event{}, fmt.Errorf("marshal %s: %w", typ, err)
 	}
-	return Event{
+	e := Event{
 		ID: id.New("evt"), Type: typ, Source: source, Subject: subject, Key: key,
 		Merchant: merchant, Time: now.UTC(), Data: data,
-	}, nil
+	}
+	if _, err := Subject(e); err != nil {
+		return Event{}, err // it would never leave its outbox
+	}
+	return e, nil
 }
 
 // Decode unmarshals the payload into m.

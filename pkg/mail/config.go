@@ -28,7 +28,7 @@ const defaultTimeout = 30 * time.Second
 
 // Config names the relay and how to speak to it. Only Host is required.
 type Config struct {
-	Host string `env:"HOST" doc:"host name or IP address of the SMTP relay"`
+	Host string `env:"HOST" envDefault:"localhost" doc:"host name or IP address of the SMTP relay"`
 	// Port 0 means the usual one of the TLS mode: 587 starttls, 465 implicit, 25 none.
 	Port int `env:"PORT" doc:"port of the SMTP relay; 587, 465 or 25 by TLS mode if not set"`
 	// TLS "" means starttls.

@@ -46,6 +46,8 @@ const (
 type Source interface {
 	// Reference reads one item; fault.KindNotFound if there is none.
 	Reference(ctx context.Context, kind, id string) (*orderv1.Reference, error)
+	// References lists a merchant's items of one kind.
+	References(ctx context.Context, kind, merchant string) ([]*orderv1.Reference, error)
 }
 
 // item is one copied reference.
@@ -237,7 +239,11 @@ func (c *Copy) Account(ctx context.Context, account string) (provider.Account, *
 
 // Accounts lists a merchant's provider accounts that are in use, by id.
 func (c *Copy) Accounts(ctx context.Context, merchant string) ([]*orderv1.ProviderAccount, error) {
-	refs, _, err := c.list(ctx, merchant, KindAccount, "", maxAccounts)
+	refs, err := c.References(ctx, KindAccount, merchant)
+	if err == nil && len(refs) == 0 && c.source != nil {
+		// None at all is doubtful: the merchant may be newer than the copy.
+		refs, err = c.source.References(ctx, KindAccount, merchant)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -250,8 +256,14 @@ func (c *Copy) Accounts(ctx context.Context, merchant string) ([]*orderv1.Provid
 	return out, nil
 }
 
-// maxAccounts is how many provider accounts of one merchant are looked at.
-const maxAccounts = 100
+// maxReferences is how many items of one kind of one merchant are listed.
+const maxReferences = 100
+
+// References lists a merchant's items of one kind as the copy has them.
+func (c *Copy) References(ctx context.Context, kind, merchant string) ([]*orderv1.Reference, error) {
+	refs, _, err := c.list(ctx, merchant, kind, "", maxReferences)
+	return refs, err
+}
 
 // maxKeys is how many API keys of one merchant are looked at.
 const maxKeys = 1000

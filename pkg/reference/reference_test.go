@@ -42,6 +42,10 @@ func (s *silent) Reference(context.Context, string, string) (*orderv1.Reference,
 	return nil, fault.Unavailable("order is down")
 }
 
+func (s *silent) References(context.Context, string, string) ([]*orderv1.Reference, error) {
+	return nil, fault.Unavailable("order is down")
+}
+
 type clock struct{ now time.Time }
 
 func (c *clock) Now() time.Time { return c.now }

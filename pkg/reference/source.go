@@ -25,3 +25,9 @@ func FromOrder(conn grpc.ClientConnInterface) Source {
 func (s orderSource) Reference(ctx context.Context, kind, id string) (*orderv1.Reference, error) {
 	return s.client.GetReference(ctx, &orderv1.GetReferenceRequest{Kind: kind, Id: id})
 }
+
+// References implements Source.
+func (s orderSource) References(ctx context.Context, kind, merchant string) ([]*orderv1.Reference, error) {
+	answer, err := s.client.ListReferences(ctx, &orderv1.ListReferencesRequest{Kind: kind, MerchantId: merchant})
+	return answer.GetReferences(), err
+}

@@ -35,6 +35,7 @@ type Config struct {
 	// sink in this process.
 	Sandbox     bool   `env:"SANDBOX" doc:"run the sandbox in this process (development)"`
 	SandboxAddr string `env:"SANDBOX_ADDR" envDefault:"127.0.0.1:8090" doc:"listen address of the sandbox"`
+	SandboxURL  string `env:"SANDBOX_URL" doc:"base URL at which browsers reach the sandbox; http://<SANDBOX_ADDR> if empty"`
 	SandboxSMTP string `env:"SANDBOX_SMTP_ADDR" envDefault:"127.0.0.1:2525" doc:"listen address of the sandbox's mail sink"`
 
 	Telemetry telemetry.Config

@@ -21,7 +21,7 @@ type secrets struct {
 }
 
 func loadSecrets(cfg Config) (secrets, error) {
-	spec, err := secret(cfg, "keyring", string(cfg.Keyring.Reveal()), seal.Generate)
+	spec, err := secret(cfg, "keyring", cfg.Keyring.Reveal(), seal.Generate)
 	if err != nil {
 		return secrets{}, err
 	}
@@ -43,19 +43,29 @@ func secret(cfg Config, name, given string, fresh func() string) (string, error)
 	if given != "" {
 		return given, nil
 	}
-	path := filepath.Join(cfg.DataDir, name)
-	raw, err := os.ReadFile(path)
-	if err == nil {
-		return strings.TrimSpace(string(raw)), nil
+	value, err := recall(cfg, name)
+	if err != nil || value != "" {
+		return value, err
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	value = fresh()
+	return value, keep(cfg, name, value)
+}
+
+// recall reads a value from the data directory, empty if there is none.
+func recall(cfg Config, name string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(cfg.DataDir, name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read %s: %w", name, err)
 	}
-	value := fresh()
-	if err := writeDurably(path, value+"\n"); err != nil {
-		return "", fmt.Errorf("write %s: %w", name, err)
+	return strings.TrimSpace(string(raw)), nil
+}
+
+// keep writes a value to the data directory.
+func keep(cfg Config, name, value string) error {
+	if err := writeDurably(filepath.Join(cfg.DataDir, name), value+"\n"); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
 	}
-	return value, nil
+	return nil
 }
 
 // writeDurably writes a whole file or nothing: data sealed under a key that a

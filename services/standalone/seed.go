@@ -29,9 +29,8 @@ const (
 // Demo is a merchant with everything it needs to sell, as the public API made it.
 type Demo struct {
 	APIKey seal.Secret
-	// WebhookSecret verifies what the endpoint receives; only known when the
-	// endpoint was created by this call.
-	WebhookSecret string
+	// WebhookSecret verifies what the endpoint receives.
+	WebhookSecret seal.Secret
 }
 
 // Seeding says where the demonstration merchant's partners are.
@@ -59,19 +58,9 @@ func (s *System) Seed(ctx context.Context, with Seeding) (Demo, error) {
 	}}); err != nil {
 		return Demo{}, fmt.Errorf("put merchant: %w", err)
 	}
-	key, err := secret(s.cfg, "demo-api-key", "", func() string { return "" })
+	key, err := s.demoKey(ctx, merchants)
 	if err != nil {
 		return Demo{}, err
-	}
-	if key == "" {
-		answer, err := merchants.RotateAPIKey(ctx, &orderv1.RotateAPIKeyRequest{MerchantId: DemoMerchant})
-		if err != nil {
-			return Demo{}, fmt.Errorf("create API key: %w", err)
-		}
-		key = answer.GetApiKey()
-		if err := s.keep("demo-api-key", key); err != nil {
-			return Demo{}, err
-		}
 	}
 	if err := putAccounts(ctx, merchants, with); err != nil {
 		return Demo{}, err
@@ -90,7 +79,26 @@ func (s *System) Seed(ctx context.Context, with Seeding) (Demo, error) {
 	if err != nil {
 		return Demo{}, fmt.Errorf("put endpoint: %w", err)
 	}
-	return Demo{APIKey: seal.Secret(key), WebhookSecret: endpoint.GetSecret()}, nil
+	if endpoint.GetSecret() != "" { // shown once, so keep it
+		if err := keep(s.cfg, "demo-webhook-secret", endpoint.GetSecret()); err != nil {
+			return Demo{}, err
+		}
+	}
+	webhookSecret, err := recall(s.cfg, "demo-webhook-secret")
+	return Demo{APIKey: seal.Secret(key), WebhookSecret: seal.Secret(webhookSecret)}, err
+}
+
+// demoKey recalls the merchant's API key, or has one made and keeps it.
+func (s *System) demoKey(ctx context.Context, merchants orderv1.MerchantServiceClient) (string, error) {
+	key, err := recall(s.cfg, "demo-api-key")
+	if err != nil || key != "" {
+		return key, err
+	}
+	answer, err := merchants.RotateAPIKey(ctx, &orderv1.RotateAPIKeyRequest{MerchantId: DemoMerchant})
+	if err != nil {
+		return "", fmt.Errorf("create API key: %w", err)
+	}
+	return answer.GetApiKey(), keep(s.cfg, "demo-api-key", answer.GetApiKey())
 }
 
 func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, with Seeding) error {

@@ -50,7 +50,8 @@ type System struct {
 	httpLis          net.Listener
 	runs             []named
 	// Sandbox is nil unless it runs in this process.
-	Sandbox *sandbox.Sandbox
+	Sandbox      *sandbox.Sandbox
+	signatureKey seal.Secret // of the sandbox's provider account
 }
 
 type named struct {
@@ -96,6 +97,9 @@ func Open(ctx context.Context, cfg Config, opt Options) (_ *System, err error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if err := s.bus.Ensure(ctx); err != nil {
+		return nil, fmt.Errorf("streams and consumers: %w", err)
 	}
 	s.readiness.Check("bus", func(context.Context) error { return s.bus.Ready() })
 	if err := s.listen(ctx); err != nil {
@@ -166,8 +170,11 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 		deps[name] = d
 	}
 	smtp := s.cfg.SMTP
-	if s.Sandbox != nil && smtp.Host == "" {
-		smtp = s.sandboxMail()
+	if s.Sandbox != nil {
+		var err error
+		if smtp, err = s.sandboxMail(); err != nil {
+			return err
+		}
 	}
 	mailer, err := mail.NewSMTP(smtp)
 	if err != nil {

@@ -23,6 +23,12 @@ func (s *Refs) GetReference(ctx context.Context, req *orderv1.GetReferenceReques
 	return s.Reference.Reference(ctx, req.GetKind(), req.GetId())
 }
 
+// ListReferences implements ReferenceService.
+func (s *Refs) ListReferences(ctx context.Context, req *orderv1.ListReferencesRequest) (*orderv1.ListReferencesResponse, error) {
+	refs, err := s.Reference.References(ctx, req.GetKind(), req.GetMerchantId())
+	return &orderv1.ListReferencesResponse{References: refs}, err
+}
+
 // GetOrderForService implements ReferenceService.
 func (s *Refs) GetOrderForService(ctx context.Context, req *orderv1.GetOrderForServiceRequest) (*orderv1.Order, error) {
 	doc, err := s.Orders.Orders.Get(ctx, req.GetOrderId())

@@ -395,6 +395,102 @@ func (x *GetReferenceRequest) GetId() string {
 	return ""
 }
 
+type ListReferencesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	MerchantId    string                 `protobuf:"bytes,2,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReferencesRequest) Reset() {
+	*x = ListReferencesRequest{}
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReferencesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReferencesRequest) ProtoMessage() {}
+
+func (x *ListReferencesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReferencesRequest.ProtoReflect.Descriptor instead.
+func (*ListReferencesRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListReferencesRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ListReferencesRequest) GetMerchantId() string {
+	if x != nil {
+		return x.MerchantId
+	}
+	return ""
+}
+
+type ListReferencesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	References    []*Reference           `protobuf:"bytes,1,rep,name=references,proto3" json:"references,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReferencesResponse) Reset() {
+	*x = ListReferencesResponse{}
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReferencesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReferencesResponse) ProtoMessage() {}
+
+func (x *ListReferencesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReferencesResponse.ProtoReflect.Descriptor instead.
+func (*ListReferencesResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListReferencesResponse) GetReferences() []*Reference {
+	if x != nil {
+		return x.References
+	}
+	return nil
+}
+
 type GetOrderForServiceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
@@ -404,7 +500,7 @@ type GetOrderForServiceRequest struct {
 
 func (x *GetOrderForServiceRequest) Reset() {
 	*x = GetOrderForServiceRequest{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +512,7 @@ func (x *GetOrderForServiceRequest) String() string {
 func (*GetOrderForServiceRequest) ProtoMessage() {}
 
 func (x *GetOrderForServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +525,7 @@ func (x *GetOrderForServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderForServiceRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderForServiceRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{5}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetOrderForServiceRequest) GetOrderId() string {
@@ -448,7 +544,7 @@ type GetOrderByTokenRequest struct {
 
 func (x *GetOrderByTokenRequest) Reset() {
 	*x = GetOrderByTokenRequest{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +556,7 @@ func (x *GetOrderByTokenRequest) String() string {
 func (*GetOrderByTokenRequest) ProtoMessage() {}
 
 func (x *GetOrderByTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +569,7 @@ func (x *GetOrderByTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderByTokenRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderByTokenRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetOrderByTokenRequest) GetToken() string {
@@ -497,7 +593,7 @@ type ListEventsForServiceRequest struct {
 
 func (x *ListEventsForServiceRequest) Reset() {
 	*x = ListEventsForServiceRequest{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -509,7 +605,7 @@ func (x *ListEventsForServiceRequest) String() string {
 func (*ListEventsForServiceRequest) ProtoMessage() {}
 
 func (x *ListEventsForServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -522,7 +618,7 @@ func (x *ListEventsForServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsForServiceRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsForServiceRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{7}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListEventsForServiceRequest) GetPageSize() int32 {
@@ -579,7 +675,15 @@ const file_quittance_order_v1_reference_proto_rawDesc = "" +
 	"\aproduct\x18\x02 \x01(\v2\x1b.quittance.order.v1.ProductR\aproduct\"9\n" +
 	"\x13GetReferenceRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id\"6\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"L\n" +
+	"\x15ListReferencesRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1f\n" +
+	"\vmerchant_id\x18\x02 \x01(\tR\n" +
+	"merchantId\"W\n" +
+	"\x16ListReferencesResponse\x12=\n" +
+	"\n" +
+	"references\x18\x01 \x03(\v2\x1d.quittance.order.v1.ReferenceR\n" +
+	"references\"6\n" +
 	"\x19GetOrderForServiceRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\".\n" +
 	"\x16GetOrderByTokenRequest\x12\x14\n" +
@@ -587,9 +691,10 @@ const file_quittance_order_v1_reference_proto_rawDesc = "" +
 	"\x1bListEventsForServiceRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x19\n" +
-	"\border_id\x18\x03 \x01(\tR\aorderId2\xad\x03\n" +
+	"\border_id\x18\x03 \x01(\tR\aorderId2\x9c\x04\n" +
 	"\x10ReferenceService\x12\\\n" +
-	"\fGetReference\x12'.quittance.order.v1.GetReferenceRequest\x1a\x1d.quittance.order.v1.Reference\"\x04\xe8\xe0\x18\x04\x12d\n" +
+	"\fGetReference\x12'.quittance.order.v1.GetReferenceRequest\x1a\x1d.quittance.order.v1.Reference\"\x04\xe8\xe0\x18\x04\x12m\n" +
+	"\x0eListReferences\x12).quittance.order.v1.ListReferencesRequest\x1a*.quittance.order.v1.ListReferencesResponse\"\x04\xe8\xe0\x18\x04\x12d\n" +
 	"\x12GetOrderForService\x12-.quittance.order.v1.GetOrderForServiceRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x04\x12^\n" +
 	"\x0fGetOrderByToken\x12*.quittance.order.v1.GetOrderByTokenRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x04\x12u\n" +
 	"\x14ListEventsForService\x12/.quittance.order.v1.ListEventsForServiceRequest\x1a&.quittance.order.v1.ListEventsResponse\"\x04\xe8\xe0\x18\x04B\xc5\x01\n" +
@@ -607,46 +712,51 @@ func file_quittance_order_v1_reference_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_reference_proto_rawDescData
 }
 
-var file_quittance_order_v1_reference_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_quittance_order_v1_reference_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_quittance_order_v1_reference_proto_goTypes = []any{
 	(*Reference)(nil),                   // 0: quittance.order.v1.Reference
 	(*HashedKey)(nil),                   // 1: quittance.order.v1.HashedKey
 	(*SealedAccount)(nil),               // 2: quittance.order.v1.SealedAccount
 	(*MerchantProduct)(nil),             // 3: quittance.order.v1.MerchantProduct
 	(*GetReferenceRequest)(nil),         // 4: quittance.order.v1.GetReferenceRequest
-	(*GetOrderForServiceRequest)(nil),   // 5: quittance.order.v1.GetOrderForServiceRequest
-	(*GetOrderByTokenRequest)(nil),      // 6: quittance.order.v1.GetOrderByTokenRequest
-	(*ListEventsForServiceRequest)(nil), // 7: quittance.order.v1.ListEventsForServiceRequest
-	nil,                                 // 8: quittance.order.v1.SealedAccount.SealedSecretsEntry
-	(*Merchant)(nil),                    // 9: quittance.order.v1.Merchant
-	(*timestamppb.Timestamp)(nil),       // 10: google.protobuf.Timestamp
-	(*ProviderAccount)(nil),             // 11: quittance.order.v1.ProviderAccount
-	(*Product)(nil),                     // 12: quittance.order.v1.Product
-	(*Order)(nil),                       // 13: quittance.order.v1.Order
-	(*ListEventsResponse)(nil),          // 14: quittance.order.v1.ListEventsResponse
+	(*ListReferencesRequest)(nil),       // 5: quittance.order.v1.ListReferencesRequest
+	(*ListReferencesResponse)(nil),      // 6: quittance.order.v1.ListReferencesResponse
+	(*GetOrderForServiceRequest)(nil),   // 7: quittance.order.v1.GetOrderForServiceRequest
+	(*GetOrderByTokenRequest)(nil),      // 8: quittance.order.v1.GetOrderByTokenRequest
+	(*ListEventsForServiceRequest)(nil), // 9: quittance.order.v1.ListEventsForServiceRequest
+	nil,                                 // 10: quittance.order.v1.SealedAccount.SealedSecretsEntry
+	(*Merchant)(nil),                    // 11: quittance.order.v1.Merchant
+	(*timestamppb.Timestamp)(nil),       // 12: google.protobuf.Timestamp
+	(*ProviderAccount)(nil),             // 13: quittance.order.v1.ProviderAccount
+	(*Product)(nil),                     // 14: quittance.order.v1.Product
+	(*Order)(nil),                       // 15: quittance.order.v1.Order
+	(*ListEventsResponse)(nil),          // 16: quittance.order.v1.ListEventsResponse
 }
 var file_quittance_order_v1_reference_proto_depIdxs = []int32{
-	9,  // 0: quittance.order.v1.Reference.merchant:type_name -> quittance.order.v1.Merchant
+	11, // 0: quittance.order.v1.Reference.merchant:type_name -> quittance.order.v1.Merchant
 	1,  // 1: quittance.order.v1.Reference.key:type_name -> quittance.order.v1.HashedKey
 	2,  // 2: quittance.order.v1.Reference.account:type_name -> quittance.order.v1.SealedAccount
 	3,  // 3: quittance.order.v1.Reference.product:type_name -> quittance.order.v1.MerchantProduct
-	10, // 4: quittance.order.v1.HashedKey.expire_time:type_name -> google.protobuf.Timestamp
-	11, // 5: quittance.order.v1.SealedAccount.account:type_name -> quittance.order.v1.ProviderAccount
-	8,  // 6: quittance.order.v1.SealedAccount.sealed_secrets:type_name -> quittance.order.v1.SealedAccount.SealedSecretsEntry
-	12, // 7: quittance.order.v1.MerchantProduct.product:type_name -> quittance.order.v1.Product
-	4,  // 8: quittance.order.v1.ReferenceService.GetReference:input_type -> quittance.order.v1.GetReferenceRequest
-	5,  // 9: quittance.order.v1.ReferenceService.GetOrderForService:input_type -> quittance.order.v1.GetOrderForServiceRequest
-	6,  // 10: quittance.order.v1.ReferenceService.GetOrderByToken:input_type -> quittance.order.v1.GetOrderByTokenRequest
-	7,  // 11: quittance.order.v1.ReferenceService.ListEventsForService:input_type -> quittance.order.v1.ListEventsForServiceRequest
-	0,  // 12: quittance.order.v1.ReferenceService.GetReference:output_type -> quittance.order.v1.Reference
-	13, // 13: quittance.order.v1.ReferenceService.GetOrderForService:output_type -> quittance.order.v1.Order
-	13, // 14: quittance.order.v1.ReferenceService.GetOrderByToken:output_type -> quittance.order.v1.Order
-	14, // 15: quittance.order.v1.ReferenceService.ListEventsForService:output_type -> quittance.order.v1.ListEventsResponse
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	12, // 4: quittance.order.v1.HashedKey.expire_time:type_name -> google.protobuf.Timestamp
+	13, // 5: quittance.order.v1.SealedAccount.account:type_name -> quittance.order.v1.ProviderAccount
+	10, // 6: quittance.order.v1.SealedAccount.sealed_secrets:type_name -> quittance.order.v1.SealedAccount.SealedSecretsEntry
+	14, // 7: quittance.order.v1.MerchantProduct.product:type_name -> quittance.order.v1.Product
+	0,  // 8: quittance.order.v1.ListReferencesResponse.references:type_name -> quittance.order.v1.Reference
+	4,  // 9: quittance.order.v1.ReferenceService.GetReference:input_type -> quittance.order.v1.GetReferenceRequest
+	5,  // 10: quittance.order.v1.ReferenceService.ListReferences:input_type -> quittance.order.v1.ListReferencesRequest
+	7,  // 11: quittance.order.v1.ReferenceService.GetOrderForService:input_type -> quittance.order.v1.GetOrderForServiceRequest
+	8,  // 12: quittance.order.v1.ReferenceService.GetOrderByToken:input_type -> quittance.order.v1.GetOrderByTokenRequest
+	9,  // 13: quittance.order.v1.ReferenceService.ListEventsForService:input_type -> quittance.order.v1.ListEventsForServiceRequest
+	0,  // 14: quittance.order.v1.ReferenceService.GetReference:output_type -> quittance.order.v1.Reference
+	6,  // 15: quittance.order.v1.ReferenceService.ListReferences:output_type -> quittance.order.v1.ListReferencesResponse
+	15, // 16: quittance.order.v1.ReferenceService.GetOrderForService:output_type -> quittance.order.v1.Order
+	15, // 17: quittance.order.v1.ReferenceService.GetOrderByToken:output_type -> quittance.order.v1.Order
+	16, // 18: quittance.order.v1.ReferenceService.ListEventsForService:output_type -> quittance.order.v1.ListEventsResponse
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_reference_proto_init() }
@@ -669,7 +779,7 @@ func file_quittance_order_v1_reference_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_reference_proto_rawDesc), len(file_quittance_order_v1_reference_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

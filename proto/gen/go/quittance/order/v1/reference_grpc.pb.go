@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	ReferenceService_GetReference_FullMethodName         = "/quittance.order.v1.ReferenceService/GetReference"
+	ReferenceService_ListReferences_FullMethodName       = "/quittance.order.v1.ReferenceService/ListReferences"
 	ReferenceService_GetOrderForService_FullMethodName   = "/quittance.order.v1.ReferenceService/GetOrderForService"
 	ReferenceService_GetOrderByToken_FullMethodName      = "/quittance.order.v1.ReferenceService/GetOrderByToken"
 	ReferenceService_ListEventsForService_FullMethodName = "/quittance.order.v1.ReferenceService/ListEventsForService"
@@ -34,6 +35,8 @@ const (
 type ReferenceServiceClient interface {
 	// GetReference reads one item, NOT_FOUND if there is none.
 	GetReference(ctx context.Context, in *GetReferenceRequest, opts ...grpc.CallOption) (*Reference, error)
+	// ListReferences lists a merchant's items of one kind, at most 100.
+	ListReferences(ctx context.Context, in *ListReferencesRequest, opts ...grpc.CallOption) (*ListReferencesResponse, error)
 	// GetOrderForService reads any merchant's order by id.
 	GetOrderForService(ctx context.Context, in *GetOrderForServiceRequest, opts ...grpc.CallOption) (*Order, error)
 	// GetOrderByToken reads the order that an unguessable customer link names.
@@ -54,6 +57,16 @@ func (c *referenceServiceClient) GetReference(ctx context.Context, in *GetRefere
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Reference)
 	err := c.cc.Invoke(ctx, ReferenceService_GetReference_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *referenceServiceClient) ListReferences(ctx context.Context, in *ListReferencesRequest, opts ...grpc.CallOption) (*ListReferencesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListReferencesResponse)
+	err := c.cc.Invoke(ctx, ReferenceService_ListReferences_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +112,8 @@ func (c *referenceServiceClient) ListEventsForService(ctx context.Context, in *L
 type ReferenceServiceServer interface {
 	// GetReference reads one item, NOT_FOUND if there is none.
 	GetReference(context.Context, *GetReferenceRequest) (*Reference, error)
+	// ListReferences lists a merchant's items of one kind, at most 100.
+	ListReferences(context.Context, *ListReferencesRequest) (*ListReferencesResponse, error)
 	// GetOrderForService reads any merchant's order by id.
 	GetOrderForService(context.Context, *GetOrderForServiceRequest) (*Order, error)
 	// GetOrderByToken reads the order that an unguessable customer link names.
@@ -117,6 +132,9 @@ type UnimplementedReferenceServiceServer struct{}
 
 func (UnimplementedReferenceServiceServer) GetReference(context.Context, *GetReferenceRequest) (*Reference, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetReference not implemented")
+}
+func (UnimplementedReferenceServiceServer) ListReferences(context.Context, *ListReferencesRequest) (*ListReferencesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListReferences not implemented")
 }
 func (UnimplementedReferenceServiceServer) GetOrderForService(context.Context, *GetOrderForServiceRequest) (*Order, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOrderForService not implemented")
@@ -162,6 +180,24 @@ func _ReferenceService_GetReference_Handler(srv interface{}, ctx context.Context
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(ReferenceServiceServer).GetReference(ctx, req.(*GetReferenceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReferenceService_ListReferences_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListReferencesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReferenceServiceServer).ListReferences(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReferenceService_ListReferences_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReferenceServiceServer).ListReferences(ctx, req.(*ListReferencesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -230,6 +266,10 @@ var ReferenceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetReference",
 			Handler:    _ReferenceService_GetReference_Handler,
+		},
+		{
+			MethodName: "ListReferences",
+			Handler:    _ReferenceService_ListReferences_Handler,
 		},
 		{
 			MethodName: "GetOrderForService",

@@ -1,0 +1,32 @@
+// Command standalone runs all services in one process.
+//
+//	standalone demo   one order from creation to licence, e-mail and webhook, then exit
+//	standalone run    stay up, with the sandbox, until interrupted
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"quittance/pkg/app"
+	"quittance/pkg/config"
+	"quittance/services/standalone"
+)
+
+func main() {
+	app.Main(func(ctx context.Context) error {
+		cfg, err := config.Load[standalone.Config](standalone.EnvPrefix, nil)
+		if err != nil {
+			return err
+		}
+		switch command := append(os.Args[1:], "run")[0]; command {
+		case "demo":
+			return standalone.RunDemo(ctx, standalone.ForDemo(cfg), os.Stdout)
+		case "run":
+			return standalone.RunForPeople(ctx, cfg, os.Stdout)
+		default:
+			return fmt.Errorf("unknown command %q: demo or run", command)
+		}
+	})
+}
