@@ -1,0 +1,93 @@
+package e2e
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"quittance/pkg/fault"
+	"quittance/pkg/id"
+	"quittance/pkg/rpc"
+	callbackv1 "quittance/proto/gen/go/quittance/callback/v1"
+	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
+	notificationv1 "quittance/proto/gen/go/quittance/notification/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+	"quittance/services/sandbox/client"
+	"quittance/services/standalone"
+
+	"quittance/pkg/seal"
+)
+
+// TestP8S25AnotherMerchantsKey: a stranger with a valid key of its own finds
+// none of the demo merchant's documents, by any method of any service.
+func TestP8S25AnotherMerchantsKey(t *testing.T) {
+	w := start(t, setup{})
+	o := w.order(item("notepad", 1))
+	w.pay(o, client.Pay{})
+	o = w.awaitDelivered(o.GetId())
+	attempt := o.GetPaidAttemptId()
+
+	operator, err := rpc.Dial(w.sys.GRPCAddr(), rpc.DialOptions{APIKey: w.sys.OperatorKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = operator.Close() }()
+	merchants := orderv1.NewMerchantServiceClient(operator)
+	if _, err := merchants.PutMerchant(t.Context(), &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
+		Id: "stranger", Name: "Stranger", MailFrom: "a@stranger.example",
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	key, err := merchants.RotateAPIKey(t.Context(), &orderv1.RotateAPIKeyRequest{MerchantId: "stranger"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &world{t: t, sys: w.sys}
+	s.connect(w.sys.GRPCAddr(), seal.Secret(key.GetApiKey()))
+	ctx := t.Context()
+
+	denied := map[string]error{}
+	_, denied["GetOrder"] = s.orders.GetOrder(ctx, &orderv1.GetOrderRequest{OrderId: o.GetId()})
+	_, denied["CancelOrder"] = s.orders.CancelOrder(ctx, &orderv1.CancelOrderRequest{OrderId: o.GetId()})
+	_, denied["ListEvents"] = s.orders.ListEvents(ctx, &orderv1.ListEventsRequest{OrderId: o.GetId()})
+	_, denied["ListMethods"] = s.payments.ListMethods(ctx, &paymentv1.ListMethodsRequest{OrderId: o.GetId()})
+	_, denied["StartPayment"] = s.payments.StartPayment(ctx, &paymentv1.StartPaymentRequest{
+		IdempotencyKey: id.New("key"), OrderId: o.GetId(), AccountId: standalone.DemoAccount,
+	})
+	_, denied["GetAttempt"] = s.payments.GetAttempt(ctx, &paymentv1.GetAttemptRequest{AttemptId: attempt})
+	_, denied["ConfirmOffline"] = s.payments.ConfirmOffline(ctx, &paymentv1.ConfirmOfflineRequest{
+		IdempotencyKey: id.New("key"), AttemptId: attempt, Amount: &orderv1.Money{Minor: 1, Currency: "EUR"}, TransactionId: "x",
+	})
+	_, denied["GetVerification"] = s.verifications.GetVerification(ctx, &verificationv1.GetVerificationRequest{AttemptId: attempt, Wait: durationpb.New(0)})
+	_, denied["VerifyNow"] = s.verifications.VerifyNow(ctx, &verificationv1.VerifyNowRequest{AttemptId: attempt})
+	_, denied["GetDelivery"] = s.deliveries.GetDelivery(ctx, &deliveryv1.GetDeliveryRequest{OrderId: o.GetId()})
+	_, denied["ResendEmail"] = s.deliveries.ResendEmail(ctx, &deliveryv1.ResendEmailRequest{OrderId: o.GetId()})
+	_, denied["Replay"] = s.notifications.Replay(ctx, &notificationv1.ReplayRequest{OrderId: o.GetId(), EndpointId: standalone.DemoEndpoint})
+	for method, err := range denied {
+		if fault.KindOf(err) != fault.KindNotFound {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+	list, err := s.orders.ListOrders(ctx, &orderv1.ListOrdersRequest{})
+	hooks, err2 := s.notifications.ListDeliveries(ctx, &notificationv1.ListDeliveriesRequest{})
+	endpoints, err3 := s.notifications.ListEndpoints(ctx, &notificationv1.ListEndpointsRequest{})
+	callbacks, err4 := callbackv1.NewCallbackServiceClient(s.conn).ListCallbacks(ctx, &callbackv1.ListCallbacksRequest{})
+	for _, err := range []error{err, err2, err3, err4} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(list.GetOrders()) + len(hooks.GetWebhooks()) + len(endpoints.GetEndpoints()) + len(callbacks.GetCallbacks()); n != 0 {
+		t.Fatalf("a stranger sees %d documents", n)
+	}
+	// And none of the merchants' methods open to no key, or to the operator's.
+	for name, key := range map[string]seal.Secret{"no key": "", "operator": w.sys.OperatorKey()} {
+		x := &world{t: t, sys: w.sys}
+		x.connect(w.sys.GRPCAddr(), key)
+		if _, err := x.orders.GetOrder(ctx, &orderv1.GetOrderRequest{OrderId: o.GetId()}); fault.KindOf(err) != fault.KindUnauthenticated && fault.KindOf(err) != fault.KindDenied {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
