@@ -1,0 +1,260 @@
+package flexpay
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strings"
+	"sync"
+
+	"quittance/pkg/money"
+	"quittance/services/sandbox/internal/ledger"
+)
+
+// record is a line of the ledger: the new version of one thing.
+type record struct {
+	Shop   *Shop        `json:"shop,omitempty"`
+	Sale   *Sale        `json:"sale,omitempty"`
+	Faults *faultRecord `json:"faults,omitempty"`
+}
+
+// faultRecord sets the faults of a sale's key, or of all sales if the key is empty; nil takes them back.
+type faultRecord struct {
+	Key    string  `json:"key"`
+	Faults *Faults `json:"faults"`
+}
+
+var (
+	errNoSale    = errors.New("no such sale")
+	errUnchanged = errors.New("nothing to change")
+)
+
+// book is the vendor's: shops, sales and faults. What a method has changed is on the disk when it returns.
+type book struct {
+	ledger *ledger.Ledger[record]
+
+	mu     sync.Mutex
+	shops  map[string]Shop
+	sales  map[string]Sale // by token
+	order  []string        // tokens, oldest first
+	faults map[string]Faults
+	// told counts the questions that a status fault has spoiled; it starts anew with the process.
+	told map[string]int
+}
+
+func openBook(path string) (*book, error) {
+	b := &book{shops: map[string]Shop{}, sales: map[string]Sale{}, faults: map[string]Faults{}, told: map[string]int{}}
+	var err error
+	b.ledger, err = ledger.Open(path, func(r record) error { b.apply(r); return nil })
+	return b, err
+}
+
+func (b *book) apply(r record) {
+	if r.Shop != nil {
+		b.shops[r.Shop.ID] = *r.Shop
+	}
+	if r.Sale != nil {
+		if _, known := b.sales[r.Sale.Token]; !known {
+			b.order = append(b.order, r.Sale.Token)
+		}
+		b.sales[r.Sale.Token] = *r.Sale
+	}
+	if r.Faults != nil {
+		delete(b.faults, r.Faults.Key)
+		delete(b.told, r.Faults.Key)
+		if r.Faults.Faults != nil {
+			b.faults[r.Faults.Key] = *r.Faults.Faults
+		}
+	}
+}
+
+// write makes a record durable, then valid. The caller holds mu.
+func (b *book) write(r record) error {
+	if err := b.ledger.Append(r); err != nil {
+		return err
+	}
+	b.apply(r)
+	return nil
+}
+
+func (b *book) putShop(shop Shop) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.shops[shop.ID] == shop {
+		return nil
+	}
+	return b.write(record{Shop: &shop})
+}
+
+func (b *book) shop(id string) (Shop, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	shop, ok := b.shops[id]
+	return shop, ok
+}
+
+func (b *book) allShops() []Shop {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.SortedFunc(maps.Values(b.shops), func(x, y Shop) int { return strings.Compare(x.ID, y.ID) })
+}
+
+// enter adds a sale, or gives the one that the shop already has under the same reference.
+func (b *book) enter(sale Sale) (Sale, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if sale.ReferenceID != "" {
+		if known, ok := b.search(func(s Sale) bool {
+			return s.ShopID == sale.ShopID && s.ReferenceID == sale.ReferenceID
+		}); ok {
+			return known, nil
+		}
+	}
+	return sale, b.write(record{Sale: &sale})
+}
+
+// update changes a sale through change, which sees the latest version. An error of change leaves it as it was; for
+// errUnchanged the sale is returned.
+func (b *book) update(token string, change func(*Sale) error) (Sale, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known, ok := b.sales[token]
+	if !ok {
+		return Sale{}, errNoSale
+	}
+	sale := known.clone()
+	if err := change(&sale); err != nil {
+		return known, err
+	}
+	return sale, b.write(record{Sale: &sale})
+}
+
+func (b *book) sale(token string) (Sale, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sale, ok := b.sales[token]
+	return sale, ok
+}
+
+// find gives the latest sale for which match is true.
+func (b *book) find(match func(Sale) bool) (Sale, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.search(match)
+}
+
+func (b *book) search(match func(Sale) bool) (Sale, bool) {
+	for _, token := range slices.Backward(b.order) {
+		if match(b.sales[token]) {
+			return b.sales[token], true
+		}
+	}
+	return Sale{}, false
+}
+
+// list gives the sales for which match is true, newest first.
+func (b *book) list(match func(Sale) bool) []Sale {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sales := []Sale{}
+	for _, token := range slices.Backward(b.order) {
+		if match(b.sales[token]) {
+			sales = append(sales, b.sales[token])
+		}
+	}
+	return sales
+}
+
+// setFaults replaces the faults of a key; nil takes them back.
+func (b *book) setFaults(key string, faults *Faults) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.write(record{Faults: &faultRecord{Key: key, Faults: faults}})
+}
+
+func (b *book) clearFaults() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, key := range slices.Collect(maps.Keys(b.faults)) {
+		if err := b.write(record{Faults: &faultRecord{Key: key}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *book) allFaults() map[string]Faults {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.faults)
+}
+
+// faultsOf gives a sale's own faults, or those of all sales.
+func (b *book) faultsOf(key string) Faults {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	faults, ok := b.faults[key]
+	if !ok {
+		faults = b.faults[""]
+	}
+	return faults
+}
+
+// spoil says what is wrong with this one status question, counting it.
+func (b *book) spoil(key string) (StatusFault, Faults) {
+	faults := b.faultsOf(key)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, own := b.faults[key]; !own {
+		key = ""
+	}
+	if faults.Status == "" || (faults.StatusTimes > 0 && b.told[key] >= faults.StatusTimes) {
+		return "", faults
+	}
+	b.told[key]++
+	return faults.Status, faults
+}
+
+// number gives a fresh id in the vendor's style. It is random rather than counted, because ids given before the book
+// was thrown away may still be known elsewhere.
+func number() (string, error) {
+	n, err := rand.Int(rand.Reader, big.NewInt(9e14))
+	if err != nil {
+		return "", fmt.Errorf("draw a number: %w", err)
+	}
+	return n.Add(n, big.NewInt(1e14)).String(), nil
+}
+
+// Totals are sums over sales in one currency.
+type Totals struct {
+	Captured money.Amount `json:"captured"`
+	Refunded money.Amount `json:"refunded"`
+}
+
+// totalsOf sums per currency, in alphabetical order.
+func totalsOf(sales []Sale) ([]Totals, error) {
+	sums := map[string]Totals{}
+	for _, sale := range sales {
+		currency := sale.Amount.Currency
+		sum, ok := sums[currency]
+		if !ok {
+			zero := money.Amount{Currency: currency}
+			sum = Totals{zero, zero}
+		}
+		var err, err2 error
+		sum.Captured, err = sum.Captured.Add(sale.Captured)
+		sum.Refunded, err2 = sum.Refunded.Add(sale.Refunded)
+		if err := errors.Join(err, err2); err != nil {
+			return nil, fmt.Errorf("sum up: %w", err)
+		}
+		sums[currency] = sum
+	}
+	totals := []Totals{}
+	for _, currency := range slices.Sorted(maps.Keys(sums)) {
+		totals = append(totals, sums[currency])
+	}
+	return totals, nil
+}

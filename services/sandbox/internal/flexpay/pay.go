@@ -1,0 +1,188 @@
+package flexpay
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"quittance/pkg/money"
+	wire "quittance/pkg/provider/flexpay"
+	"quittance/services/sandbox/internal/page"
+)
+
+// pay takes the order page's form: token, action (pay, decline, cancel), method, brand and the fault menu.
+func (s *Simulator) pay(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	if err := r.ParseForm(); err != nil {
+		http.Error(w, "The form is unreadable.", http.StatusBadRequest)
+		return
+	}
+	sale, ok := s.book.sale(r.PostForm.Get("token"))
+	if !ok {
+		http.Error(w, "No such order.", http.StatusNotFound)
+		return
+	}
+	if r.PostForm.Has("faults") {
+		faults, err := formFaults(r.PostForm)
+		if err != nil {
+			s.showOrder(w, http.StatusBadRequest, sale, "Fault menu: "+err.Error())
+			return
+		}
+		if err := s.chooseFaults(sale, faults); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
+	switch r.PostForm.Get("action") {
+	case "pay":
+		s.capture(w, r, sale)
+	case "decline":
+		s.decline(w, r, sale)
+	case "cancel":
+		s.leave(w, r, sale, sale.DeclineURL)
+	default:
+		http.Error(w, "No such action.", http.StatusBadRequest)
+	}
+}
+
+// chooseFaults takes over what the fault menu was changed to. An unchanged menu sets nothing, so that faults of all sales
+// go on to be this one's, too.
+func (s *Simulator) chooseFaults(sale Sale, faults Faults) error {
+	if s.book.faultsOf(sale.key()) == faults {
+		return nil
+	}
+	return s.book.setFaults(sale.key(), &faults)
+}
+
+// capture takes the money, once, tells the shop and sends the browser back.
+func (s *Simulator) capture(w http.ResponseWriter, r *http.Request, sale Sale) {
+	method := sale.PaymentMethod
+	if method == "" {
+		method = r.PostForm.Get("method")
+	}
+	if !slices.Contains(offered(sale), method) {
+		s.showOrder(w, http.StatusBadRequest, sale, "Choose a way to pay.")
+		return
+	}
+	saleID, err := number()
+	transactionID, err2 := number()
+	if err := errors.Join(err, err2); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	sale, err = s.book.update(sale.Token, func(sale *Sale) error {
+		if sale.settled() {
+			return errUnchanged
+		}
+		sale.State, sale.Captured, sale.PaidOn = Approved, sale.Amount, s.config.Now()
+		sale.SaleID, sale.TransactionID, sale.PaymentMethod = saleID, transactionID, method
+		if method == "CC" {
+			sale.CCBrand = brand(r.PostForm.Get("brand"))
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errUnchanged): // paid before, by another click perhaps
+	case err != nil:
+		s.fail(w, r, err)
+		return
+	default:
+		s.announce(r.Context(), sale)
+	}
+	if sale.State != Approved {
+		s.showOrder(w, http.StatusConflict, sale, "")
+		return
+	}
+	shop, _ := s.book.shop(sale.ShopID)
+	target := sale.SuccessURL
+	if target != "" {
+		target += separator(target) + wire.SignData(shop.key(), sale.data()).Query()
+	}
+	s.leave(w, r, sale, target)
+}
+
+// announce makes the first try of the postback before the browser goes back, unless it is to be late. The rest is left to
+// Run. A browser that gives up waiting changes nothing.
+func (s *Simulator) announce(ctx context.Context, sale Sale) {
+	if s.book.faultsOf(sale.key()).DelayMillis == 0 {
+		s.try(context.WithoutCancel(ctx), sale)
+	}
+	s.queue <- sale.Token
+}
+
+func (s *Simulator) decline(w http.ResponseWriter, r *http.Request, sale Sale) {
+	sale, err := s.book.update(sale.Token, func(sale *Sale) error {
+		if sale.State != Pending {
+			return errUnchanged
+		}
+		sale.State = Declined
+		return nil
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		s.fail(w, r, err)
+		return
+	}
+	if sale.State != Declined {
+		s.showOrder(w, http.StatusConflict, sale, "")
+		return
+	}
+	s.leave(w, r, sale, sale.DeclineURL)
+}
+
+// leave sends the browser to target, or says goodbye if there is none or a fault keeps the browser here.
+func (s *Simulator) leave(w http.ResponseWriter, r *http.Request, sale Sale, target string) {
+	if target == "" || s.book.faultsOf(sale.key()).SkipRedirect {
+		page.Write(w, http.StatusOK, leftPage, sale)
+		return
+	}
+	http.Redirect(w, r, target, http.StatusSeeOther)
+}
+
+// refund gives back part or all of a sale, or lets the customer's bank take it, and returns what to tell the shop.
+func (s *Simulator) refund(sale Sale, event string, amount money.Amount) (Sale, Credit, error) {
+	transactionID, err := number()
+	if err != nil {
+		return Sale{}, Credit{}, err
+	}
+	credit := Credit{Event: event, TransactionID: transactionID, Amount: amount, At: s.config.Now()}
+	sale, err = s.book.update(sale.Token, func(sale *Sale) error {
+		refunded, err := sale.Refunded.Add(credit.Amount)
+		if err != nil {
+			return err
+		}
+		if over, err := refunded.Cmp(sale.Captured); err != nil || over > 0 {
+			return errors.Join(errTooMuch, err)
+		}
+		sale.Refunded = refunded
+		sale.Credits = append(sale.Credits, credit)
+		switch {
+		case event == EventChargeback:
+			sale.State = ChargeBack
+		case refunded.Equal(sale.Captured):
+			sale.State = Refunded
+		}
+		return nil
+	})
+	return sale, credit, err
+}
+
+var errTooMuch = errors.New("more than what was captured and not given back")
+
+// offered are the ways in which a sale can be paid.
+func offered(sale Sale) []string {
+	if sale.PaymentMethod != "" {
+		return []string{sale.PaymentMethod}
+	}
+	if sale.Amount.Currency == "EUR" {
+		return methods
+	}
+	return []string{"CC", "YOURSAFE_DIRECT"}
+}
+
+func brand(name string) string {
+	if name == "MASTERCARD" {
+		return name
+	}
+	return "VISA"
+}
