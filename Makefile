@@ -1,0 +1,80 @@
+# Everything a person or a machine does with this repository. `make` lists it.
+# Needs Go, git and make; tools are built from pinned versions into .cache.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+GO        ?= go
+BIN       := $(CURDIR)/.cache/bin
+MODULES   := ./proto/... ./pkg/... ./services/...
+# Packages tested at once: tests start servers, more of them only wait longer.
+P         ?= 2
+# Further arguments of `go test`: make test TEST='-run TestOrder -v'
+TEST      ?=
+FUZZTIME  ?= 20s
+STANDALONE = $(GO) run ./services/standalone/cmd/standalone
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## one order from creation to licence, mail and webhook, then exit
+	$(STANDALONE) demo
+
+.PHONY: run
+run: ## the whole system in one process, with the sandbox, until ^C
+	$(STANDALONE) run
+
+.PHONY: build
+build: ## all programs, into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ $$($(GO) list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./services/...)
+
+.PHONY: test
+test: ## the tests of all modules
+	$(GO) test -p $(P) -timeout 10m $(TEST) $(MODULES)
+
+.PHONY: race
+race: ## the tests of all modules under the race detector (needs a C compiler), without the longest
+	CGO_ENABLED=1 $(GO) test -race -short -p $(P) -timeout 15m $(TEST) $(MODULES)
+
+.PHONY: fuzz
+fuzz: ## every fuzz test for FUZZTIME (20s, or 10000x)
+	GO=$(GO) scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench-docstore
+bench-docstore: ## what the document stores can do on this machine
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 20m ./pkg/docstore/...
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint $(BIN)/buf ## format, lint, the repository's rules, contracts
+	@unformatted=$$(gofmt -l pkg services proto); \
+	if [ -n "$$unformatted" ]; then printf 'not formatted, run gofmt -w:\n%s\n' "$$unformatted"; exit 1; fi
+	$(BIN)/golangci-lint run -j $(P) $(MODULES)
+	$(GO) test -count=1 ./pkg/repotest
+	cd proto && $(BIN)/buf lint
+	scripts/breaking.sh $(BIN)/buf
+
+.PHONY: gen
+gen: $(BIN)/buf ## generate code from the contracts
+	cd proto && GOWORK=off $(BIN)/buf generate
+
+.PHONY: gen-check
+gen-check: gen ## fail if the committed generated code is not what gen makes
+	@changed=$$(git status --porcelain -- proto/gen); \
+	if [ -n "$$changed" ]; then printf 'generated code is stale, commit what make gen made:\n%s\n' "$$changed"; exit 1; fi
+
+.PHONY: alone
+alone: ## build every module without the workspace
+	scripts/alone.sh
+
+.PHONY: clean
+clean: ## remove what was built; data of `make run` stays
+	rm -rf bin .cache
+
+$(BIN)/golangci-lint: scripts/tools/lint/go.mod scripts/tools/lint/go.sum
+	GOWORK=off $(GO) build -C scripts/tools/lint -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(BIN)/buf: scripts/tools/buf/go.mod scripts/tools/buf/go.sum
+	GOWORK=off $(GO) build -C scripts/tools/buf -o $@ github.com/bufbuild/buf/cmd/buf
