@@ -131,11 +131,11 @@ func TestBareStatusOfTheLibraryPasses(t *testing.T) {
 }
 
 func TestFromStatusLeavesOtherErrors(t *testing.T) {
-	if err := fault.FromStatus(io.EOF); err != io.EOF {
+	if err := fault.FromStatus(io.EOF); !errors.Is(err, io.EOF) {
 		t.Errorf("EOF became %v", err)
 	}
 	f := fault.Conflict("x")
-	if err := fault.FromStatus(f); err != error(f) {
+	if err := fault.FromStatus(f); any(err) != any(f) {
 		t.Errorf("fault became %v", err)
 	}
 	if !errors.Is(fault.FromStatus(status.Error(codes.Canceled, "bye")), context.Canceled) {

@@ -145,7 +145,7 @@ func TestHealthAndReflectionNeedNoKey(t *testing.T) {
 		t.Errorf("services = %v, %v", got, err)
 	}
 	_ = r.CloseSend()
-	if _, err := r.Recv(); err != io.EOF {
+	if _, err := r.Recv(); !errors.Is(err, io.EOF) {
 		t.Errorf("end of the stream = %v", err)
 	}
 }
