@@ -120,10 +120,9 @@ func (c *Collection[T]) Now() time.Time { return c.spec.Now() }
 // Insert stores a new document with the events that announce it. ErrExists if
 // the id is taken.
 func (c *Collection[T]) Insert(ctx context.Context, id, tenant string, body *T, events ...event.Event) (*Doc[T], error) {
-	now := c.spec.Now()
 	rec := &Record{ID: id, Tenant: tenant}
 	reserved := c.reserve()
-	if err := c.fill(rec, body, traceOf(ctx), traced(ctx, events), nil, now, reserved); err != nil {
+	if err := c.fill(rec, body, traceOf(ctx), traced(ctx, events), nil, reserved); err != nil {
 		c.settle(nil, reserved)
 		return nil, err
 	}
@@ -190,7 +189,6 @@ func (c *Collection[T]) UpdateLeased(ctx context.Context, id string, lease int64
 }
 
 func (c *Collection[T]) update(ctx context.Context, id string, lease int64, tenant *string, change func(*T, *Change) error) (*Doc[T], error) {
-	now := c.spec.Now()
 	var current *Record // as last seen, for ErrUnchanged
 	var known int64
 	if c.spec.Relay != nil {
@@ -225,7 +223,7 @@ func (c *Collection[T]) update(ctx context.Context, id string, lease int64, tena
 		} else {
 			linkTrace(ctx, env.Trace)
 		}
-		return c.fill(rec, env.Doc, env.Trace, traced(ctx, ch.emit), ch.resend, now, reserved)
+		return c.fill(rec, env.Doc, env.Trace, traced(ctx, ch.emit), ch.resend, reserved)
 	})
 	if err != nil {
 		c.settle(nil, reserved)
@@ -245,7 +243,7 @@ func (c *Collection[T]) update(ctx context.Context, id string, lease int64, tena
 }
 
 // fill computes everything of a record that follows from its body and events.
-func (c *Collection[T]) fill(rec *Record, body *T, trace string, emit []event.Event, resend []string, now time.Time, reserved bool) error {
+func (c *Collection[T]) fill(rec *Record, body *T, trace string, emit []event.Event, resend []string, reserved bool) error {
 	raw, err := json.Marshal(envelope[T]{Trace: trace, Doc: body})
 	if err != nil {
 		return fmt.Errorf("encode %s %s: %w", c.spec.Name, rec.ID, err)
@@ -270,6 +268,7 @@ func (c *Collection[T]) fill(rec *Record, body *T, trace string, emit []event.Ev
 		rec.Emitted++
 		rec.Outbox = append(rec.Outbox, Entry{Seq: rec.Emitted, Event: e})
 	}
+	now := c.spec.Now() // after the change, which may have made the document due just now
 	if c.spec.Relay == nil && rec.Emitted > 0 {
 		return fmt.Errorf("collection %s announces events but has no relay", c.spec.Name)
 	}

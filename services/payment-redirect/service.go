@@ -84,7 +84,7 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 
 	checkout := &edge.Checkout{
 		Attempts: as, Orders: orderv1.NewReferenceServiceClient(orders), Reference: ref,
-		Providers: registry.New(http.DefaultClient), PublicURL: publicURL, CallbackURL: callbackURL,
+		Providers: registry.New(&http.Client{}), PublicURL: publicURL, CallbackURL: callbackURL,
 	}
 	pages, err := edge.NewPages(checkout, cfg.ReturnWait)
 	if err != nil {

@@ -34,11 +34,10 @@ func (*Provider) ParseReturn(acc provider.Account, values url.Values) (provider.
 	if !values.Has(signatureParam) {
 		return provider.Return{Failed: true}, nil
 	}
-	params, err := s.authentic(values)
-	if err != nil {
+	if _, err := s.authentic(values); err != nil {
 		return provider.Return{}, fmt.Errorf("return: %w", err)
 	}
-	return provider.Return{ProviderReference: params["saleID"]}, nil
+	return provider.Return{}, nil // the sale is asked for by our reference
 }
 
 // ParseCallback reads a postback. An authentic one that is no purchase of ours (a subscription's, say) is ClaimOther. A

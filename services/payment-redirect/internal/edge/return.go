@@ -93,10 +93,25 @@ func (p *Pages) record(w http.ResponseWriter, r *http.Request, failure bool) (*a
 	if failure && !ret.Canceled {
 		ret.Failed = true
 	}
+	if ret == (attempt.Return{}) && p.soonPaid(ctx, attemptID) {
+		return &doc.Body, nil
+	}
 	if doc, err = p.checkout.Attempts.Return(ctx, attemptID, ret); err != nil {
 		return nil, fmt.Errorf("record return: %w", err)
 	}
 	return &doc.Body, nil
+}
+
+// grace is how long a return that says no more than "here I am" waits for the
+// provider's callback, which usually comes first, to make it superfluous.
+const grace = 300 * time.Millisecond
+
+// soonPaid says whether the attempt is paid, or is within the grace.
+func (p *Pages) soonPaid(ctx context.Context, attemptID string) bool {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	_, err := p.checkout.Attempts.Await(ctx, attemptID, grace/3, func(d *docstore.Doc[attempt.Attempt]) bool { return d.Body.Paid })
+	return err == nil
 }
 
 // read has the provider read what the browser brought, nil for nothing

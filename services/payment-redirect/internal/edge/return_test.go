@@ -46,7 +46,7 @@ func TestReturnWaitsForTheOrder(t *testing.T) {
 	if err := events[0].Decode(fact); err != nil {
 		t.Fatal(err)
 	}
-	if len(events) != 1 || events[0].Key != o.GetId() || fact.GetProviderReference() != "433456" || fact.GetMerchantId() != merchant {
+	if len(events) != 1 || events[0].Key != o.GetId() || fact.GetMerchantId() != merchant {
 		t.Errorf("%d events, %+v with %v", len(events), events[0], fact)
 	}
 	if s := w.state(a.GetId()); s != paymentv1.AttemptState_ATTEMPT_STATE_PENDING {
