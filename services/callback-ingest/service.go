@@ -57,7 +57,7 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	receiver, err := edge.NewReceiver(cs, edge.NewAccounts(ref), registry.New(http.DefaultClient), cfg.StoreWait, base.Log, d.Meter)
+	receiver, err := edge.NewReceiver(cs, edge.NewAccounts(ref), registry.New(&http.Client{}), cfg.StoreWait, base.Log, d.Meter)
 	if err != nil {
 		return nil, err
 	}

@@ -39,30 +39,28 @@ type method struct {
 	sample provider.Redirect
 }
 
-// payable says why an order can't be paid, nil if it can.
-func payable(o *orderv1.Order) error {
-	var why string
+// unpayable says why an order can't be paid; empty: it can.
+func unpayable(o *orderv1.Order) string {
 	switch o.GetPaymentState() {
 	case orderv1.PaymentState_PAYMENT_STATE_UNPAID:
-		return nil
+		return ""
 	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
-		why = "its payment is authorized"
+		return "its payment is authorized"
 	case orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
-		why = "it is paid"
+		return "it is paid"
 	case orderv1.PaymentState_PAYMENT_STATE_REFUNDED:
-		why = "it was refunded"
+		return "it was refunded"
 	case orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK:
-		why = "its payment was charged back"
+		return "its payment was charged back"
 	case orderv1.PaymentState_PAYMENT_STATE_CANCELED:
-		why = "it is canceled"
+		return "it is canceled"
 	case orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
-		why = "it has expired"
+		return "it has expired"
 	case orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
-		why = "its payment is on hold"
+		return "its payment is on hold"
 	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
-		why = "its state is not known"
 	}
-	return fault.Conflict("order %s can't be paid: %s", o.GetId(), why)
+	return "its state is not known"
 }
 
 // order reads a merchant's order; another merchant's does not exist.
@@ -80,7 +78,7 @@ func (c *Checkout) order(ctx context.Context, merchant, orderID string) (*orderv
 // methods lists how an order can be paid: the merchant's accounts whose
 // provider takes such a payment. An order that can't be paid has none.
 func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, error) {
-	if payable(o) != nil {
+	if unpayable(o) != "" {
 		return nil, nil
 	}
 	accounts, err := c.Reference.Accounts(ctx, o.GetMerchantId())
@@ -104,8 +102,8 @@ func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, err
 // start opens an attempt for a merchant's own order. docstore.ErrExists if the
 // id is taken.
 func (c *Checkout) start(ctx context.Context, o *orderv1.Order, accountID, attemptID, request string) (*docstore.Doc[attempt.Attempt], error) {
-	if err := payable(o); err != nil {
-		return nil, err
+	if why := unpayable(o); why != "" {
+		return nil, fault.Conflict("order %s can't be paid: %s", o.GetId(), why)
 	}
 	_, account, err := c.Reference.Account(ctx, accountID)
 	unusable := fault.Invalid("account_id", "is not a payment method of this merchant that is in use")

@@ -12,6 +12,7 @@ import (
 	"quittance/pkg/docstore"
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
+	"quittance/pkg/provider/registry"
 	"quittance/pkg/web"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/payment-redirect/internal/attempt"
@@ -119,8 +120,11 @@ func (p *Pages) soonPaid(ctx context.Context, attemptID string) bool {
 // error means that nobody can tell now.
 func (p *Pages) read(ctx context.Context, a *attempt.Attempt, brought url.Values) (attempt.Return, bool, error) {
 	returner, err := p.checkout.Providers.Returner(a.Provider)
-	if err != nil {
+	if errors.Is(err, registry.ErrNoRole) {
 		return attempt.Return{}, false, nil
+	}
+	if err != nil {
+		return attempt.Return{}, false, err
 	}
 	acc, _, err := p.checkout.Reference.Account(ctx, a.Account)
 	if err != nil {
