@@ -27,6 +27,9 @@ type faultRecord struct {
 	Faults *Faults `json:"faults"`
 }
 
+// saleName is one of the names that a sale has at its shop; the other one is empty.
+type saleName struct{ shopID, reference, saleID string }
+
 var (
 	errNoSale    = errors.New("no such sale")
 	errUnchanged = errors.New("nothing to change")
@@ -36,17 +39,20 @@ var (
 type book struct {
 	ledger *ledger.Ledger[record]
 
-	mu     sync.Mutex
-	shops  map[string]Shop
-	sales  map[string]Sale // by token
-	order  []string        // tokens, oldest first
+	mu    sync.Mutex
+	shops map[string]Shop
+	sales map[string]Sale // by token
+	order []string        // tokens, oldest first
+	// byName gives tokens by shop and reference, and by shop and sale id.
+	byName map[saleName]string
 	faults map[string]Faults
 	// told counts the questions that a status fault has spoiled; it starts anew with the process.
 	told map[string]int
 }
 
 func openBook(path string) (*book, error) {
-	b := &book{shops: map[string]Shop{}, sales: map[string]Sale{}, faults: map[string]Faults{}, told: map[string]int{}}
+	b := &book{shops: map[string]Shop{}, sales: map[string]Sale{}, byName: map[saleName]string{},
+		faults: map[string]Faults{}, told: map[string]int{}}
 	var err error
 	b.ledger, err = ledger.Open(path, func(r record) error { b.apply(r); return nil })
 	return b, err
@@ -61,6 +67,12 @@ func (b *book) apply(r record) {
 			b.order = append(b.order, r.Sale.Token)
 		}
 		b.sales[r.Sale.Token] = *r.Sale
+		if r.Sale.ReferenceID != "" {
+			b.byName[saleName{shopID: r.Sale.ShopID, reference: r.Sale.ReferenceID}] = r.Sale.Token
+		}
+		if r.Sale.SaleID != "" {
+			b.byName[saleName{shopID: r.Sale.ShopID, saleID: r.Sale.SaleID}] = r.Sale.Token
+		}
 	}
 	if r.Faults != nil {
 		delete(b.faults, r.Faults.Key)
@@ -106,12 +118,8 @@ func (b *book) allShops() []Shop {
 func (b *book) enter(sale Sale) (Sale, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if sale.ReferenceID != "" {
-		if known, ok := b.search(func(s Sale) bool {
-			return s.ShopID == sale.ShopID && s.ReferenceID == sale.ReferenceID
-		}); ok {
-			return known, nil
-		}
+	if token, ok := b.byName[saleName{shopID: sale.ShopID, reference: sale.ReferenceID}]; ok {
+		return b.sales[token], nil
 	}
 	return sale, b.write(record{Sale: &sale})
 }
@@ -139,14 +147,18 @@ func (b *book) sale(token string) (Sale, bool) {
 	return sale, ok
 }
 
+// named gives the sale of that name.
+func (b *book) named(name saleName) (Sale, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sale, ok := b.sales[b.byName[name]]
+	return sale, ok
+}
+
 // find gives the latest sale for which match is true.
 func (b *book) find(match func(Sale) bool) (Sale, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.search(match)
-}
-
-func (b *book) search(match func(Sale) bool) (Sale, bool) {
 	for _, token := range slices.Backward(b.order) {
 		if match(b.sales[token]) {
 			return b.sales[token], true

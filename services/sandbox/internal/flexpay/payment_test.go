@@ -32,14 +32,15 @@ func TestPay(t *testing.T) {
 		t.Errorf("before the browser is back: callbacks %+v, refused %v", callbacks, refused)
 	}
 	back, err := w.adapter.ParseReturn(w.account(), location.Query())
-	if err != nil || back.ProviderReference == "" || back.Failed {
+	if err != nil || back.Failed || back.Canceled {
 		t.Errorf("return: %+v, %v", back, err)
 	}
-	if query := location.Query(); query.Get("CCBrand") != "MASTERCARD" || query.Get("truncatedPAN") != "XXXXXXXXXXXX1234" {
+	query := location.Query()
+	if query.Get("CCBrand") != "MASTERCARD" || query.Get("truncatedPAN") != "XXXXXXXXXXXX1234" {
 		t.Errorf("return's data %v", query)
 	}
 	got := w.status("pay_1")
-	want := provider.Report{State: provider.Paid, Reference: "pay_1", TransactionID: back.ProviderReference,
+	want := provider.Report{State: provider.Paid, Reference: "pay_1", TransactionID: query.Get("saleID"),
 		Amount: money.Amount{Minor: 999, Currency: "EUR"}, AckOrRefund: true, Raw: "APPROVED"}
 	if got != want || got.TransactionID != callbacks[0].TransactionID {
 		t.Errorf("status %+v, want %+v", got, want)

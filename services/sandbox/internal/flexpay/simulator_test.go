@@ -20,6 +20,7 @@ import (
 	"quittance/pkg/provider"
 	wire "quittance/pkg/provider/flexpay"
 	"quittance/pkg/seal"
+	"quittance/pkg/testkit"
 )
 
 // world is a simulated vendor and a merchant that uses the real adapter. Real: HTTP both ways, the adapter, the ledger
@@ -271,17 +272,14 @@ func (w *world) sale(reference string) Sale {
 // eventually polls until the sale is as wanted.
 func (w *world) eventually(reference, what string, good func(Sale) bool) Sale {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		sale := w.sale(reference)
-		if good(sale) {
-			return sale
+	var sale Sale
+	testkit.Eventually(w.t, 10*time.Second, func() error {
+		if sale = w.sale(reference); !good(sale) {
+			return fmt.Errorf("sale is not %s: %s", what, describe(sale))
 		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("sale not %s: %s", what, describe(sale))
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return nil
+	})
+	return sale
 }
 
 func describe(sale Sale) string {

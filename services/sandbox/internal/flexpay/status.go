@@ -28,9 +28,7 @@ func (s *Simulator) saleStatus(w http.ResponseWriter, r *http.Request) {
 		answerYAML(w, "response", "ERROR", "error", "Want version 4 and either saleID or referenceID")
 		return
 	}
-	sale, found := s.book.find(func(sale Sale) bool {
-		return sale.ShopID == shop.ID && ((reference != "" && sale.ReferenceID == reference) || (saleID != "" && sale.SaleID == saleID))
-	})
+	sale, found := s.book.named(saleName{shop.ID, reference, saleID})
 	key := reference
 	if found {
 		key = sale.key()
@@ -52,7 +50,7 @@ func (s *Simulator) saleStatus(w http.ResponseWriter, r *http.Request) {
 		}
 	case StatusNotFound:
 		found = false
-	default:
+	case StatusPending, StatusAmount, StatusCurrency: // see fieldsOf
 	}
 	if !found {
 		answerYAML(w, "response", "NOTFOUND")
@@ -81,7 +79,7 @@ func (s *Simulator) fieldsOf(sale Sale, fault StatusFault) []string {
 		amount.Minor--
 	case StatusCurrency:
 		amount = money.Amount{Minor: amount.Minor, Currency: otherCurrency(amount.Currency)}
-	default:
+	case StatusDown, StatusSlow, StatusError, StatusNotFound, StatusGarbage: // not about the sale
 	}
 	fields := []string{
 		"response", "FOUND", "saleResult", string(state), "saleID", sale.SaleID, "referenceID", sale.ReferenceID,

@@ -113,9 +113,11 @@ func waiting(order *orderv1.Order) bool {
 		return true
 	case orderv1.PaymentState_PAYMENT_STATE_PAID:
 		return order.GetDeliveryState() != orderv1.DeliveryState_DELIVERY_STATE_DELIVERED
-	default:
-		return false
+	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED,
+		orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK,
+		orderv1.PaymentState_PAYMENT_STATE_CANCELED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
 	}
+	return false
 }
 
 // word turns PAYMENT_STATE_ON_HOLD into "on hold".

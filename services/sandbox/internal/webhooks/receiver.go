@@ -82,13 +82,14 @@ type Receivers struct {
 
 	mu         sync.Mutex
 	receivers  map[string]Receiver
-	deliveries []Delivery // oldest first
+	deliveries []Delivery        // oldest first
+	accepted   map[[2]string]int // how often, by receiver and id
 	answers    map[string]Answers
 }
 
 // New opens the ledger.
 func New(config Config) (*Receivers, error) {
-	r := &Receivers{config: config, receivers: map[string]Receiver{}, answers: map[string]Answers{}}
+	r := &Receivers{config: config, receivers: map[string]Receiver{}, accepted: map[[2]string]int{}, answers: map[string]Answers{}}
 	var err error
 	r.ledger, err = ledger.Open(filepath.Join(config.Dir, "webhooks.jsonl"), func(rec record) error {
 		r.apply(rec)
@@ -103,6 +104,9 @@ func (r *Receivers) apply(rec record) {
 	}
 	if rec.Delivery != nil {
 		r.deliveries = append(r.deliveries, *rec.Delivery)
+		if rec.Delivery.Accepted {
+			r.accepted[[2]string{rec.Delivery.Receiver, rec.Delivery.ID}]++
+		}
 	}
 }
 
@@ -161,12 +165,7 @@ func (r *Receivers) note(receiver Receiver, header http.Header, body []byte) (De
 		delivery.Body = clip(delivery.Body)
 		return delivery, r.write(record{Delivery: &delivery})
 	}
-	delivery.Accepted = true
-	for _, earlier := range r.deliveries {
-		if earlier.Accepted && earlier.Receiver == delivery.Receiver && earlier.ID == delivery.ID {
-			delivery.Repeat++
-		}
-	}
+	delivery.Accepted, delivery.Repeat = true, r.accepted[[2]string{delivery.Receiver, delivery.ID}]
 	answers := r.answers[receiver.Name]
 	if answers.Times > 0 {
 		delivery.Answered = answers.Status
