@@ -34,12 +34,6 @@ func (m *mortal) die(n int, after bool) {
 	m.dying, m.after = n, after
 }
 
-func (m *mortal) kill() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.dead = true
-}
-
 func (m *mortal) isDead() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

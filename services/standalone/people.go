@@ -21,6 +21,15 @@ func ForDemo(cfg Config) Config {
 	return cfg
 }
 
+// Serve runs the six services until ctx is done.
+func Serve(ctx context.Context, cfg Config) error {
+	s, err := Open(ctx, cfg, Options{})
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
 // RunForPeople stays up, with the sandbox, and says where to click.
 func RunForPeople(ctx context.Context, cfg Config, w io.Writer) error {
 	cfg.Sandbox = true

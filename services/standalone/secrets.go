@@ -43,17 +43,17 @@ func secret(cfg Config, name, given string, fresh func() string) (string, error)
 	if given != "" {
 		return given, nil
 	}
-	value, err := recall(cfg, name)
+	value, err := recall(cfg.DataDir, name)
 	if err != nil || value != "" {
 		return value, err
 	}
 	value = fresh()
-	return value, keep(cfg, name, value)
+	return value, keep(cfg.DataDir, name, value)
 }
 
 // recall reads a value from the data directory, empty if there is none.
-func recall(cfg Config, name string) (string, error) {
-	raw, err := os.ReadFile(filepath.Join(cfg.DataDir, name))
+func recall(dir, name string) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read %s: %w", name, err)
 	}
@@ -61,8 +61,8 @@ func recall(cfg Config, name string) (string, error) {
 }
 
 // keep writes a value to the data directory.
-func keep(cfg Config, name, value string) error {
-	if err := writeDurably(filepath.Join(cfg.DataDir, name), value+"\n"); err != nil {
+func keep(dir, name, value string) error {
+	if err := writeDurably(filepath.Join(dir, name), value+"\n"); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil

@@ -44,10 +44,11 @@ type Seeding struct {
 	ReturnURL    string
 }
 
-// Seed creates the demonstration merchant through the public API, as an
-// operator and a merchant would. Repeating it is harmless.
-func (s *System) Seed(ctx context.Context, with Seeding) (Demo, error) {
-	operator, err := rpc.Dial(s.GRPCAddr(), rpc.DialOptions{APIKey: s.secrets.operatorKey})
+// Seed creates the demonstration merchant through the public gRPC API at addr,
+// as an operator and a merchant would. What is shown only once it keeps in dir.
+// Repeating it is harmless.
+func Seed(ctx context.Context, addr string, operatorKey seal.Secret, dir string, with Seeding) (Demo, error) {
+	operator, err := rpc.Dial(addr, rpc.DialOptions{APIKey: operatorKey})
 	if err != nil {
 		return Demo{}, err
 	}
@@ -58,14 +59,14 @@ func (s *System) Seed(ctx context.Context, with Seeding) (Demo, error) {
 	}}); err != nil {
 		return Demo{}, fmt.Errorf("put merchant: %w", err)
 	}
-	key, err := s.demoKey(ctx, merchants)
+	key, err := demoKey(ctx, merchants, dir)
 	if err != nil {
 		return Demo{}, err
 	}
 	if err := putAccounts(ctx, merchants, with); err != nil {
 		return Demo{}, err
 	}
-	merchant, err := rpc.Dial(s.GRPCAddr(), rpc.DialOptions{APIKey: seal.Secret(key)})
+	merchant, err := rpc.Dial(addr, rpc.DialOptions{APIKey: seal.Secret(key)})
 	if err != nil {
 		return Demo{}, err
 	}
@@ -80,17 +81,17 @@ func (s *System) Seed(ctx context.Context, with Seeding) (Demo, error) {
 		return Demo{}, fmt.Errorf("put endpoint: %w", err)
 	}
 	if endpoint.GetSecret() != "" { // shown once, so keep it
-		if err := keep(s.cfg, "demo-webhook-secret", endpoint.GetSecret()); err != nil {
+		if err := keep(dir, "demo-webhook-secret", endpoint.GetSecret()); err != nil {
 			return Demo{}, err
 		}
 	}
-	webhookSecret, err := recall(s.cfg, "demo-webhook-secret")
+	webhookSecret, err := recall(dir, "demo-webhook-secret")
 	return Demo{APIKey: seal.Secret(key), WebhookSecret: seal.Secret(webhookSecret)}, err
 }
 
 // demoKey recalls the merchant's API key, or has one made and keeps it.
-func (s *System) demoKey(ctx context.Context, merchants orderv1.MerchantServiceClient) (string, error) {
-	key, err := recall(s.cfg, "demo-api-key")
+func demoKey(ctx context.Context, merchants orderv1.MerchantServiceClient, dir string) (string, error) {
+	key, err := recall(dir, "demo-api-key")
 	if err != nil || key != "" {
 		return key, err
 	}
@@ -98,7 +99,7 @@ func (s *System) demoKey(ctx context.Context, merchants orderv1.MerchantServiceC
 	if err != nil {
 		return "", fmt.Errorf("create API key: %w", err)
 	}
-	return answer.GetApiKey(), keep(s.cfg, "demo-api-key", answer.GetApiKey())
+	return answer.GetApiKey(), keep(dir, "demo-api-key", answer.GetApiKey())
 }
 
 func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, with Seeding) error {

@@ -123,6 +123,9 @@ func (ds *Deliveries) sweep(ctx context.Context, d *delivery.Delivery) error {
 // Wake makes deliveries due that wait for licences of a product, the oldest
 // first, until those woken lack as many units as there are new licences.
 func (ds *Deliveries) Wake(ctx context.Context, merchant, product string, count int) error {
+	if count <= 0 {
+		return nil
+	}
 	alone, several := delivery.WaitingFor(product)
 	others, _, err := ds.waiting(ctx, merchant, several, "")
 	if err != nil {

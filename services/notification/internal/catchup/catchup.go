@@ -23,6 +23,8 @@ const (
 	docID = "cur_orders"
 	// margin is what a turn leaves of its time for its last page and write.
 	margin = 12 * time.Second
+	// poll is how often the store is asked whether it is time.
+	poll = 5 * time.Second
 	// retry is the pause after a turn that could not get on.
 	retry = 10 * time.Second
 )
@@ -55,7 +57,7 @@ func Open(ctx context.Context, b *service.Base, h *history.Client, es *endpoints
 		return err
 	}
 	c := &CatchUp{coll: coll, base: b, history: h, endpoints: es, queues: qs, every: every}
-	service.Loop(b, coll, c.work, due.Options{Workers: 1})
+	service.Loop(b, coll, c.work, due.Options{Workers: 1, Poll: poll})
 	now := b.Now()
 	_, err = coll.Insert(ctx, docID, "", &Cursor{Next: now})
 	if errors.Is(err, docstore.ErrExists) {

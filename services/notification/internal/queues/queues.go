@@ -19,8 +19,13 @@ import (
 	"quittance/services/notification/internal/sender"
 )
 
-// minLease is the shortest lease of a queue.
-const minLease = 30 * time.Second
+const (
+	// minLease is the shortest lease of a queue.
+	minLease = 30 * time.Second
+	// rarely is how often the store is asked whether another process enabled an
+	// endpoint.
+	rarely = 5 * time.Second
+)
 
 // Options of the due work; all are needed.
 type Options struct {
@@ -74,7 +79,7 @@ func Open(ctx context.Context, b *service.Base, es *endpoints.Endpoints, s *send
 		letGo: letGo, hands: map[string]*hand{},
 	}
 	service.Loop(b, coll, qs.work, due.Options{Workers: opt.Workers, Lease: max(minLease, 3*s.Timeout())})
-	service.Loop(b, es.Collection, qs.resume, due.Options{})
+	service.Loop(b, es.Collection, qs.resume, due.Options{Workers: 4, Poll: rarely})
 	b.Go("letting go", func(ctx context.Context) error {
 		<-ctx.Done()
 		release()

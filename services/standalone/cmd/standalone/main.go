@@ -2,6 +2,7 @@
 //
 //	standalone demo   one order from creation to licence, e-mail and webhook, then exit
 //	standalone run    stay up, with the sandbox, until interrupted
+//	standalone serve  the six services only
 package main
 
 import (
@@ -25,8 +26,10 @@ func main() {
 			return standalone.RunDemo(ctx, standalone.ForDemo(cfg), os.Stdout)
 		case "run":
 			return standalone.RunForPeople(ctx, cfg, os.Stdout)
+		case "serve":
+			return standalone.Serve(ctx, cfg)
 		default:
-			return fmt.Errorf("unknown command %q: demo or run", command)
+			return fmt.Errorf("unknown command %q: demo, run or serve", command)
 		}
 	})
 }

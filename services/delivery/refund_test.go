@@ -1,0 +1,93 @@
+package delivery_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"quittance/pkg/event"
+	"quittance/pkg/fault"
+	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+)
+
+func refund(t *testing.T, s *shop, state orderv1.PaymentState, lines ...line) {
+	t.Helper()
+	if err := s.replica(0).handle(t.Context(), fact(event.OrderRefunded, "ord_1", orderEvent("ord_1", state, lines...))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The mail is sent again while the order is paid, and not after a refund.
+func TestResendWhilePaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t)
+		fill(t, s, "tool", "T1")
+		one := line{product: "tool", quantity: 1}
+		pay(t, s, paid("ord_1", one))
+		wait(time.Second)
+		resend := func(m string) error {
+			_, err := s.replica(0).server.ResendEmail(as(t.Context(), m), &deliveryv1.ResendEmailRequest{OrderId: "ord_1"})
+			wait(time.Second)
+			return err
+		}
+		if err := resend("rival"); fault.KindOf(err) != fault.KindNotFound {
+			t.Errorf("another merchant: %v", err)
+		}
+		refund(t, s, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, one)
+		if err := resend(merchant); err != nil {
+			t.Fatal(err)
+		}
+		ids := map[string]bool{}
+		for _, m := range s.relay.mails() {
+			ids[m.ID] = true
+			if !strings.Contains(m.Text, "T1") {
+				t.Errorf("text %q", m.Text)
+			}
+		}
+		if len(ids) != 2 || len(s.relay.mails()) != 2 {
+			t.Errorf("%d mails with ids %v", len(s.relay.mails()), slices.Collect(maps.Keys(ids)))
+		}
+		if got := s.published("ord_1"); len(got) != 1 {
+			t.Errorf("published %v: a repeated mail is no news", got)
+		}
+
+		refund(t, s, orderv1.PaymentState_PAYMENT_STATE_REFUNDED, one)
+		if err := resend(merchant); fault.KindOf(err) != fault.KindConflict || !strings.Contains(fault.Public(err), "no longer paid") {
+			t.Errorf("refunded: %v", err)
+		}
+		if len(s.relay.mails()) != 2 {
+			t.Errorf("%d mails", len(s.relay.mails()))
+		}
+	})
+}
+
+// P1: after a refund nothing more is handed out, in whatever order the facts
+// come.
+func TestRefundEndsTheDelivery(t *testing.T) {
+	one := line{product: "tool", quantity: 1}
+	for _, early := range []bool{true, false} {
+		t.Run(fmt.Sprintf("early=%v", early), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t)
+				if !early {
+					pay(t, s, paid("ord_1", one)) // and waits for keys
+				}
+				refund(t, s, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK, one)
+				fill(t, s, "tool", "T1")
+				pay(t, s, paid("ord_1", one))
+				wait(time.Hour)
+				if free, held := pool(t, s, "tool"); free != 1 || held != 0 || len(s.relay.mails()) != 0 {
+					t.Errorf("%d free, %d held, %d mails", free, held, len(s.relay.mails()))
+				}
+				if d := get(t, s, "ord_1"); !strings.Contains(d.GetProblem(), "no longer paid") {
+					t.Errorf("problem %q", d.GetProblem())
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,143 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"quittance/pkg/testkit"
+)
+
+// binaries builds the named programs once per test run.
+var binaries = struct {
+	sync.Mutex
+	dir  string
+	made map[string]string
+}{made: map[string]string{}}
+
+func binary(t *testing.T, pkg string) string {
+	t.Helper()
+	binaries.Lock()
+	defer binaries.Unlock()
+	if path, ok := binaries.made[pkg]; ok {
+		return path
+	}
+	if binaries.dir == "" {
+		dir, err := os.MkdirTemp("", "quittance-e2e-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		binaries.dir = dir
+	}
+	path := filepath.Join(binaries.dir, filepath.Base(pkg))
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkg).CombinedOutput()
+	if err != nil {
+		t.Fatalf("build %s: %v\n%s", pkg, err, out)
+	}
+	binaries.made[pkg] = path
+	return path
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binaries.dir != "" {
+		_ = os.RemoveAll(binaries.dir)
+	}
+	os.Exit(code)
+}
+
+// freeAddr returns a loopback address that nobody listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// process is a program that tests kill and start again, with the same settings.
+type process struct {
+	t       *testing.T
+	path    string
+	args    []string
+	env     []string
+	readyAt string
+	log     *os.File
+	cmd     *exec.Cmd
+}
+
+func (p *process) start() {
+	p.t.Helper()
+	p.cmd = exec.Command(p.path, p.args...) //nolint:noctx // it is killed, not canceled
+	p.cmd.Env = append(os.Environ(), p.env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// ready waits until the program says that it is.
+func (p *process) ready() {
+	p.t.Helper()
+	testkit.Eventually(p.t, patience, func() error {
+		resp, err := http.Get(p.readyAt)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if resp.StatusCode != http.StatusOK {
+			body, err := io.ReadAll(resp.Body)
+			return fmt.Errorf("not ready: %s %v", body, err)
+		}
+		return nil
+	})
+}
+
+// kill ends the program as a power cut does.
+func (p *process) kill() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = p.cmd.Wait() // it tells that the program was killed
+}
+
+// tail returns the end of the program's log.
+func (p *process) tail() string {
+	raw, err := os.ReadFile(p.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(string(raw), "\n")
+	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+}
+
+func newProcess(t *testing.T, pkg, readyAt string, env []string, args ...string) *process {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, path: binary(t, pkg), args: args, env: env, readyAt: readyAt, log: log}
+	t.Cleanup(func() {
+		if p.cmd != nil && p.cmd.ProcessState == nil {
+			p.kill()
+		}
+		if t.Failed() {
+			t.Logf("end of the log of %s:\n%s", filepath.Base(pkg), p.tail())
+		}
+		_ = log.Close()
+	})
+	p.start()
+	return p
+}

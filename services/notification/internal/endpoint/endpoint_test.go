@@ -1,0 +1,63 @@
+package endpoint_test
+
+import (
+	"testing"
+	"time"
+
+	"quittance/services/notification/internal/endpoint"
+)
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func TestWants(t *testing.T) {
+	all := &endpoint.Endpoint{Created: epoch}
+	one := &endpoint.Endpoint{Created: epoch, Types: []string{"order.created"}}
+	if !all.Wants("order.created") || !all.Wants("order.expired") || !one.Wants("order.created") || one.Wants("order.expired") {
+		t.Error("the filter lets the wrong types through")
+	}
+	if !all.Precedes(epoch.Add(-time.Minute)) || all.Precedes(epoch) || all.Precedes(epoch.Add(-100*time.Millisecond)) {
+		t.Error("events of the wrong time count as older than the endpoint")
+	}
+}
+
+func TestEnablingResumesTwice(t *testing.T) {
+	e := &endpoint.Endpoint{URL: "https://a.example", Created: epoch}
+	on, off := endpoint.Settings{URL: e.URL}, endpoint.Settings{URL: e.URL, Disabled: true}
+	if e.Put(on, epoch) || !endpoint.NextDue(e).IsZero() {
+		t.Fatal("the same settings change something")
+	}
+	if !e.Put(off, epoch) || !e.Disabled || !endpoint.NextDue(e).IsZero() {
+		t.Fatalf("disabled: %+v", e)
+	}
+	if !e.Put(on, epoch) || !endpoint.NextDue(e).Equal(epoch) {
+		t.Fatalf("enabled: %+v", e)
+	}
+	e.Resumed(true, epoch)
+	next := endpoint.NextDue(e)
+	if !next.After(epoch) || next.After(epoch.Add(5*time.Second)) {
+		t.Fatalf("next page at %v", next)
+	}
+	e.Resumed(false, epoch)
+	if next := endpoint.NextDue(e); next.Before(epoch.Add(time.Minute)) {
+		t.Fatalf("last look at %v", next)
+	}
+	e.Resumed(false, epoch)
+	e.Resumed(true, epoch)
+	if !endpoint.NextDue(e).IsZero() {
+		t.Fatal("looks for ever")
+	}
+}
+
+func TestQuit(t *testing.T) {
+	e := &endpoint.Endpoint{URL: "https://a.example", Created: epoch}
+	if e.Quit("https://b.example") || e.Disabled {
+		t.Fatal("the answer of another URL counts")
+	}
+	if !e.Quit(e.URL) || !e.Disabled || !e.Gone || e.Quit(e.URL) {
+		t.Fatalf("after 410: %+v", e)
+	}
+	e.Put(endpoint.Settings{URL: e.URL}, epoch)
+	if e.Disabled || e.Gone || endpoint.NextDue(e).IsZero() {
+		t.Fatalf("enabled again: %+v", e)
+	}
+}
