@@ -96,7 +96,7 @@ var findCases = []testCase{
 		var stop atomic.Bool
 		crowd(2, func(who int) {
 			if who == 0 { // writes between the pages, on both sides of them
-				for i := 0; i < 5*n && !stop.Load(); i++ {
+				for i := 0; i < 2*n && !stop.Load(); i++ {
 					id := fmt.Sprintf("%s_%04d_%d", []string{"new", "old", "zzz"}[i%3], rand.N(n), i)
 					err := s.Insert(t.Context(), &docstore.Record{ID: id, Tenant: "mer_1", Index: map[string]string{"size": fmt.Sprint(rand.N(10))}})
 					_, err2 := s.Update(t.Context(), fmt.Sprintf("old_%04d", rand.N(n)), func(*docstore.Record) error { return nil })

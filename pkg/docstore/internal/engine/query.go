@@ -57,19 +57,19 @@ func Parse(spec docstore.StoreSpec, q docstore.Query) (Scan, error) {
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(q.After)
 	if err != nil {
-		return fail("After is not a cursor of a page before")
+		return fail("After: %w", docstore.ErrCursor)
 	}
 	var c cursor
 	if err := json.Unmarshal(raw, &c); err != nil || c.ID == "" {
-		return fail("After is not a cursor of a page before")
+		return fail("After: %w", docstore.ErrCursor)
 	}
 	if c.Index != q.Index || c.Descending != q.Descending {
-		return fail("After is a cursor of another query")
+		return fail("After: %w", docstore.ErrCursor)
 	}
 	s.Start = &Position{Value: c.Value, ID: c.ID}
 	switch value := s.value(*s.Start); {
 	case q.Equal != "" && q.Equal != value:
-		return fail("After is a cursor of another query")
+		return fail("After: %w", docstore.ErrCursor)
 	case !q.Descending && value < q.From, q.Descending && q.To != "" && value >= q.To:
 		s.Start = nil // the range begins after it
 	}
