@@ -67,7 +67,7 @@ func TestDeadEndpointDelaysNobody(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.endpoint("dead", silent)
 		w.endpoint("main", slow(100*time.Millisecond))
-		const n, every = 1500, 20 * time.Millisecond
+		const n, every = 800, 40 * time.Millisecond
 		for i := range n {
 			w.emit(fmt.Sprintf("ord_%d", i), event.OrderCreated)
 			w.pass(every)
@@ -82,7 +82,7 @@ func TestDeadEndpointDelaysNobody(t *testing.T) {
 			}
 		}
 		if tries := len(w.at("dead")); tries > 200 {
-			t.Errorf("the dead endpoint was tried %d times in 30 s", tries)
+			t.Errorf("the dead endpoint was tried %d times in 32 s", tries)
 		}
 	}, func(w *world) { w.cfg.Workers = 160 })
 }

@@ -43,7 +43,7 @@ func full() *orderv1.Order {
 
 func bus(t *testing.T, o *orderv1.Order) event.Event {
 	t.Helper()
-	e, err := event.New(event.ProductDelivered, "order", o.GetId(), o.GetId(), o.GetMerchantId(), at, &eventv1.OrderEvent{
+	e, err := event.New(event.ProductDelivered, "order", "ord_1", "ord_1", "acme", at, &eventv1.OrderEvent{
 		Order: o, Sequence: 3, LineNumber: 1, AttemptId: "pay_1", MailTexts: map[string]string{"app": "{KEY}"},
 	})
 	if err != nil {
