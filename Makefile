@@ -76,5 +76,8 @@ clean: ## remove what was built; data of `make run` stays
 $(BIN)/golangci-lint: scripts/tools/lint/go.mod scripts/tools/lint/go.sum
 	GOWORK=off $(GO) build -C scripts/tools/lint -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+bin/grpcurl: scripts/tools/grpcurl/go.mod scripts/tools/grpcurl/go.sum
+	GOWORK=off $(GO) build -C scripts/tools/grpcurl -o $(CURDIR)/$@ github.com/fullstorydev/grpcurl/cmd/grpcurl
+
 $(BIN)/buf: scripts/tools/buf/go.mod scripts/tools/buf/go.sum
 	GOWORK=off $(GO) build -C scripts/tools/buf -o $@ github.com/bufbuild/buf/cmd/buf

@@ -25,6 +25,8 @@ import (
 var (
 	ErrExists   = errors.New("document exists")
 	ErrNotFound = errors.New("document not found")
+	// ErrCursor refuses a query whose After is not a Next of the same query.
+	ErrCursor = errors.New("not a cursor of this query")
 	// ErrLeaseLost refuses the write of a holder whose lease was taken over.
 	ErrLeaseLost = errors.New("lease lost")
 )

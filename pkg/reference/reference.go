@@ -202,17 +202,23 @@ func (c *Copy) load(ctx context.Context, kind, refID, docID string) (*orderv1.Re
 		}
 		return ref, nil
 	}
-	if !errors.Is(err, docstore.ErrNotFound) {
-		return nil, err
-	}
+	lacking := errors.Is(err, docstore.ErrNotFound)
 	if c.source == nil {
-		return nil, fault.NotFound("%s %q", kind, refID)
-	}
-	ref, err := c.source.Reference(ctx, kind, refID)
-	if err != nil {
+		if lacking {
+			return nil, fault.NotFound("%s %q", kind, refID)
+		}
 		return nil, err
 	}
-	return ref, c.put(ctx, ref)
+	ref, asked := c.source.Reference(ctx, kind, refID)
+	switch {
+	case lacking && asked == nil:
+		return ref, c.put(ctx, ref)
+	case lacking:
+		return nil, asked
+	case asked == nil:
+		return ref, nil // our own store is down; the owner's word is good
+	}
+	return nil, err
 }
 
 // Merchant reads a merchant.

@@ -264,7 +264,12 @@ func TestListEventsMissesNothing(t *testing.T) {
 	if read(); len(seen) != want {
 		t.Fatalf("seen %d of %d events", len(seen), want)
 	}
-	if _, err := orders.ListEvents(t.Context(), &orderv1.ListEventsRequest{Cursor: strings.Repeat("9", 100)}); !slices.Contains(fields(err), "cursor") {
+	for _, bad := range []string{strings.Repeat("9", 100), "x/y"} {
+		if _, err := orders.ListEvents(t.Context(), &orderv1.ListEventsRequest{Cursor: bad}); !slices.Contains(fields(err), "cursor") {
+			t.Fatal(err)
+		}
+	}
+	if _, err := orders.ListOrders(t.Context(), &orderv1.ListOrdersRequest{PageToken: "x"}); !slices.Contains(fields(err), "page_token") {
 		t.Fatal(err)
 	}
 }

@@ -108,7 +108,7 @@ func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, w
 			Id: DemoAccount, MerchantId: DemoMerchant, Provider: "flexpay", DisplayName: "Credit card",
 			Settings: map[string]string{
 				"shop_id": with.FlexPayShop, "base_url": with.FlexPayURL, "refund_window": with.RefundWindow,
-				"status.refunded": "REFUNDED",
+				"status.pending": "PENDING", "status.failed": "DECLINED", "status.refunded": "REFUNDED", "status.charged_back": "CHARGEBACK",
 			},
 		},
 		Secrets: map[string]string{"signature_key": with.SignatureKey},

@@ -134,6 +134,24 @@ func TestARepeatedCallbackIsAnsweredAgain(t *testing.T) {
 	}
 }
 
+func TestAnAttemptAnnouncedAgainIsAnsweredAgain(t *testing.T) {
+	w := newWorld(t)
+	attempt := w.start()
+	w.provider(func(ref string) string { return sale(ref, "s1", "9.99", "EUR") })
+	w.callback("clb_1", attempt, "paid")
+	w.told(attempt, 1)
+	w.started(attempt)
+	testkit.Eventually(t, patience, func() error {
+		if n := len(w.facts(attempt)); n < 2 {
+			return fmt.Errorf("told %d times", n)
+		}
+		return nil
+	})
+	if f := w.facts(attempt); f[1].GetRevision() != 1 {
+		t.Fatalf("%v", f)
+	}
+}
+
 func TestOfflineIsConfirmedByTheMerchant(t *testing.T) {
 	w := newWorld(t)
 	w.publish("ref.account", "transfer", &orderv1.Reference{Kind: "account", Id: "transfer", Version: 1, Item: &orderv1.Reference_Account{

@@ -2,10 +2,12 @@ package edge
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"quittance/pkg/docstore"
+	"quittance/pkg/fault"
 	"quittance/pkg/rpc"
 	callbackv1 "quittance/proto/gen/go/quittance/callback/v1"
 	"quittance/services/callback-ingest/internal/callback"
@@ -29,6 +31,9 @@ func (s *Lister) ListCallbacks(ctx context.Context, req *callbackv1.ListCallback
 	docs, next, err := s.Callbacks.For(rpc.MerchantID(ctx)).Find(ctx, docstore.Query{
 		Index: callbacks.ByReceived, Descending: true, After: req.GetPageToken(), Limit: size,
 	})
+	if errors.Is(err, docstore.ErrCursor) {
+		return nil, fault.Invalid("page_token", "is not one of an earlier answer")
+	}
 	if err != nil {
 		return nil, err
 	}

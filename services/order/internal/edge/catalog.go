@@ -43,5 +43,5 @@ func (s *Catalog) ListProducts(ctx context.Context, req *orderv1.ListProductsReq
 		return nil, err
 	}
 	products, next, err := s.Reference.Products(ctx, rpc.MerchantID(ctx), req.GetPageToken(), size)
-	return &orderv1.ListProductsResponse{Products: products, NextPageToken: next}, err
+	return &orderv1.ListProductsResponse{Products: products, NextPageToken: next}, badToken(err, "page_token")
 }

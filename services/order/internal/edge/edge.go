@@ -9,6 +9,14 @@ import (
 	"quittance/pkg/fault"
 )
 
+// badToken turns a store's "no such cursor" into what the caller sees.
+func badToken(err error, field string) error {
+	if errors.Is(err, docstore.ErrCursor) {
+		return fault.Invalid(field, "is not one of an earlier answer")
+	}
+	return err
+}
+
 // missing turns a store's "no such document" into what the caller sees.
 func missing(err error, format string, args ...any) error {
 	if errors.Is(err, docstore.ErrNotFound) {

@@ -53,7 +53,7 @@ func listEvents(ctx context.Context, find finder, now time.Time, pageSize int32,
 	}
 	docs, next, err := find(ctx, docstore.Query{Index: "changed", From: from, After: after, Limit: size, AllTenants: true})
 	if err != nil {
-		return nil, err
+		return nil, badToken(err, "cursor")
 	}
 	out := &orderv1.ListEventsResponse{More: next != "", Cursor: from + "/" + next}
 	latest := time.Time{}

@@ -173,7 +173,7 @@ func (s *Orders) ListOrders(ctx context.Context, req *orderv1.ListOrdersRequest)
 		Index: "created", Descending: true, After: req.GetPageToken(), Limit: size,
 	})
 	if err != nil {
-		return nil, err
+		return nil, badToken(err, "page_token")
 	}
 	out := &orderv1.ListOrdersResponse{NextPageToken: next}
 	for _, d := range docs {

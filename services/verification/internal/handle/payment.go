@@ -28,10 +28,27 @@ func (h *Handlers) PaymentStarted(ctx context.Context, e event.Event) error {
 		return err
 	}
 	v := verification.Start(fact, terms.Schedule, vs.Now())
-	if _, err := vs.Insert(ctx, v.Attempt, v.Merchant, v); err != nil && !errors.Is(err, docstore.ErrExists) {
+	_, err = vs.Insert(ctx, v.Attempt, v.Merchant, v)
+	if errors.Is(err, docstore.ErrExists) {
+		err = h.tellAgain(ctx, v)
+	}
+	if err != nil {
 		return err
 	}
 	return h.takeEarly(ctx, verifications.Key(v.Account, v.Reference))
+}
+
+// tellAgain repeats what is known of an attempt that is announced again: its
+// announcer evidently doesn't know it.
+func (h *Handlers) tellAgain(ctx context.Context, v *verification.Verification) error {
+	_, err := h.Verifications.For(v.Merchant).Update(ctx, v.Attempt, func(v *verification.Verification, ch *docstore.Change) error {
+		if v.Revision == 0 {
+			return docstore.ErrUnchanged
+		}
+		ch.Resend(ch.Latest(event.PaymentVerified))
+		return nil
+	})
+	return err
 }
 
 // PaymentReturned is a hint to ask now.
