@@ -78,10 +78,12 @@ var findCases = []testCase{
 			"After": {
 				{Limit: 1, After: "doc_1"}, {Limit: 1, After: "e30"}, {Limit: 1, After: page.Next},
 				{Index: "size", Limit: 1, After: page.Next}, {Index: "color", Descending: true, Limit: 1, After: page.Next},
+				{Index: "color", Equal: "~", AllTenants: true, Limit: 1, After: page.Next},
 			},
 		} {
 			for _, q := range queries {
-				if _, err := s.Find(t.Context(), q); err == nil || !strings.Contains(err.Error(), want) {
+				_, err := s.Find(t.Context(), q)
+				if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, docstore.ErrCursor) != (want == "After") {
 					t.Errorf("query %+v: error is %v, want one about %s", q, err, want)
 				}
 			}
