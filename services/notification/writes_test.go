@@ -76,6 +76,30 @@ func TestWrites(t *testing.T) {
 	}
 }
 
+// TestSkippedEventsCostNothingInHand: an event that is not for the endpoint is
+// written with the results of those around it, and is no gap for anybody.
+func TestSkippedEventsCostNothingInHand(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.endpoint("main", fine, event.OrderCreated, event.ProductDelivered)
+		w.emit("ord_1", event.OrderCreated, event.PaymentSucceeded, event.ProductDelivered, event.OrderDelivered)
+		w.expect("main", "ord_1", 1, 3)
+		w.pass(3 * time.Second)
+		if got := w.version("ord_1"); got != 3 {
+			t.Errorf("%d writes, want 3", got)
+		}
+		w.emit("ord_1", event.PaymentDuplicate) // nothing is in hand any more
+		if got := w.version("ord_1"); got != 4 {
+			t.Errorf("%d writes, want 4", got)
+		}
+		w.emit("ord_2", event.OrderCreated, event.PaymentSucceeded)
+		w.kill() // 2 is lost: a gap, closed by the order service
+		w.pass(time.Minute)
+		w.emit("ord_2", event.ProductDelivered)
+		w.pass(4 * time.Second)
+		w.expect("main", "ord_2", 1, 1, 3)
+	}, func(w *world) { w.cfg.CatchUp = time.Hour })
+}
+
 // TestLastEventIsWrittenAtOnce: after an event that usually ends an order's
 // story nothing is held back.
 func TestLastEventIsWrittenAtOnce(t *testing.T) {

@@ -126,7 +126,7 @@ func (qs *Queues) Missing(ctx context.Context, ep *endpoint.Endpoint, order stri
 // Give adds events of one order to the queue of one endpoint.
 func (qs *Queues) Give(ctx context.Context, ep *endpoint.Endpoint, order string, events []queue.Event) error {
 	mine, any := addressed(ep, events)
-	if !any {
+	if !any || qs.skip(queue.DocID(order, ep.ID), mine) {
 		return nil
 	}
 	now := qs.Now() // before the write, or what is due now would be due after it

@@ -32,9 +32,12 @@ type hand struct {
 	// filled is what the order service told at filledAt.
 	filled   []queue.Event
 	filledAt time.Time
-	// results is guarded by Queues.mu: other writes of this process take them
-	// along (recall).
+	// results and skipped, events that are not for the endpoint, are guarded by
+	// Queues.mu: other writes of this process take them along (recall). Once
+	// closed, no more events are skipped in hand.
 	results []queue.Result
+	skipped []queue.Event
+	closed  bool
 	// last is what ended the work: a pause of the queue, if anything.
 	last func(*queue.Queue)
 }
@@ -58,6 +61,9 @@ func (qs *Queues) work(ctx context.Context, doc *due.Leased[queue.Queue]) error 
 	}()
 	for qs.step(ctx, doc.ID, h) {
 	}
+	qs.mu.Lock()
+	h.closed = true
+	qs.mu.Unlock()
 	return qs.finish(ctx, doc, h)
 }
 
@@ -186,25 +192,48 @@ func (qs *Queues) apply(h *hand, q *queue.Queue) {
 		q.Fill(h.filled, h.filledAt)
 	}
 	qs.mu.Lock()
-	for _, r := range h.results {
-		q.Record(r)
-	}
+	h.tell(q, qs.Now())
 	qs.mu.Unlock()
 	if h.last != nil {
 		h.last(q)
 	}
 }
 
-// recall notes, on a queue that is about to be written, the results that a
-// worker of this process has in hand.
+// tell notes on a queue what is in hand. Queues.mu is held.
+func (h *hand) tell(q *queue.Queue, now time.Time) {
+	for _, r := range h.results {
+		q.Record(r)
+	}
+	q.Take(h.skipped, now)
+}
+
+// recall notes, on a queue that is about to be written, what a worker of this
+// process has in hand.
 func (qs *Queues) recall(id string, q *queue.Queue) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
 	if h := qs.hands[id]; h != nil {
-		for _, r := range h.results {
-			q.Record(r)
+		h.tell(q, qs.Now())
+	}
+}
+
+// skip leaves events that are not for the endpoint to the worker that has the
+// queue in hand, and reports whether there is one: they cost no write of their
+// own. If they are lost with the process, the next event meets a gap.
+func (qs *Queues) skip(id string, events []queue.Event) bool {
+	for _, e := range events {
+		if e.State != queue.Skipped {
+			return false
 		}
 	}
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	h := qs.hands[id]
+	if h == nil || h.closed {
+		return false
+	}
+	h.skipped = append(h.skipped, events...)
+	return true
 }
 
 // finish writes what has happened and gives the queue back. It tries as long as
