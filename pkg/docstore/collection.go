@@ -148,7 +148,17 @@ func (c *Collection[T]) Get(ctx context.Context, id string) (*Doc[T], error) {
 		}
 		return nil, fmt.Errorf("get %s %s: %w", c.spec.Name, id, err)
 	}
-	return c.decode(rec)
+	return c.read(ctx, rec)
+}
+
+// read decodes a document for whoever reads it, and links the reader's trace
+// to the document's.
+func (c *Collection[T]) read(ctx context.Context, rec *Record) (*Doc[T], error) {
+	doc, err := c.decode(rec)
+	if err == nil && doc.Trace != "" {
+		linkTrace(ctx, doc.Trace)
+	}
+	return doc, err
 }
 
 // Change is what an update does beside changing the body.
@@ -357,9 +367,13 @@ func (c *Collection[T]) Find(ctx context.Context, q Query) ([]*Doc[T], string, e
 	if err != nil {
 		return nil, "", fmt.Errorf("find %s by %q: %w", c.spec.Name, q.Index, err)
 	}
+	decode := c.decode
+	if len(page.Records) == 1 { // looked up, not listed
+		decode = func(rec *Record) (*Doc[T], error) { return c.read(ctx, rec) }
+	}
 	docs := make([]*Doc[T], 0, len(page.Records))
 	for _, rec := range page.Records {
-		d, err := c.decode(rec)
+		d, err := decode(rec)
 		if err != nil {
 			return nil, "", err
 		}

@@ -90,7 +90,7 @@ func (c Config) withDefaults() Config {
 			c.Port = 465
 		case TLSNone:
 			c.Port = 25
-		default:
+		case TLSStartTLS:
 			c.Port = 587
 		}
 	}

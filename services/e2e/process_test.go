@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -97,7 +98,7 @@ func (p *process) ready() {
 		defer func() { _ = resp.Body.Close() }()
 		if resp.StatusCode != http.StatusOK {
 			body, err := io.ReadAll(resp.Body)
-			return fmt.Errorf("not ready: %s %v", body, err)
+			return errors.Join(fmt.Errorf("not ready: %s", body), err)
 		}
 		return nil
 	})

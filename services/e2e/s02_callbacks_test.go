@@ -73,10 +73,11 @@ func TestS4GivenBackForAMissingOK(t *testing.T) {
 	a := w.startCards(o)
 	w.payAtProvider(a, map[string]string{"fault.dropPostback": "on"})
 	testkit.Eventually(t, patience, func() error {
-		if sale, err := w.sandbox.Sale(t.Context(), a.GetReference()); err != nil || sale.State != client.Refunded {
-			return fmt.Errorf("the provider has not given the money back: %v %v", sale.State, err)
+		sale, err := w.sandbox.Sale(t.Context(), a.GetReference())
+		if err == nil && sale.State != client.Refunded {
+			err = fmt.Errorf("the provider has not given the money back: %s", sale.State)
 		}
-		return nil
+		return err
 	})
 	w.await(o.GetId(), "unpaid with a reason", func(o *orderv1.Order) bool {
 		return o.GetPaymentState() == unpaid && o.GetPaymentProblem() != ""

@@ -179,6 +179,9 @@ func setting(t *testing.T, name string, fallback int) int {
 // goes out twice; every paid unit has one; every event reaches the endpoint.
 // QUITTANCE_TEST_KILLS and QUITTANCE_TEST_ORDERS set how much.
 func TestS22S23KilledAtRandomMoments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("about a minute: not with -short")
+	}
 	kills, orders := setting(t, "QUITTANCE_TEST_KILLS", 8), setting(t, "QUITTANCE_TEST_ORDERS", 40)
 	seed := uint64(setting(t, "QUITTANCE_TEST_SEED", int(time.Now().UnixNano()%1_000_000)))
 	t.Logf("%d kills, %d orders, seed %d", kills, orders, seed)
@@ -199,7 +202,7 @@ func TestS22S23KilledAtRandomMoments(t *testing.T) {
 					t.Errorf("customer %d: %v", n, err)
 				}
 				// Customers come as long as kills do.
-				for t.Failed() == false && s.kills.Load()*int64(orders) < int64(n*kills) && ctx.Err() == nil {
+				for !t.Failed() && s.kills.Load()*int64(orders) < int64(n*kills) && ctx.Err() == nil {
 					timer := time.NewTimer(20 * time.Millisecond)
 					<-timer.C
 				}

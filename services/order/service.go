@@ -59,7 +59,7 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 		base: base, Reference: refs,
 		orders:    &edge.Orders{Orders: os, Reference: refs, PayURL: cfg.PublicURL},
 		catalog:   &edge.Catalog{Reference: refs},
-		merchants: &edge.Merchants{Reference: refs, Keyring: d.Keyring, Providers: registry.New(http.DefaultClient), Now: d.Now},
+		merchants: &edge.Merchants{Reference: refs, Keyring: d.Keyring, Providers: registry.New(&http.Client{}), Now: d.Now},
 	}
 	s.refs = &edge.Refs{Reference: refs, Orders: s.orders}
 	return s, nil

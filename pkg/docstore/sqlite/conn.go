@@ -55,9 +55,13 @@ func (c *conn) close() error {
 	return errors.Join(append(errs, c.raw.Close())...)
 }
 
+// whole is the context of every statement: one in a batch of several callers'
+// writes must not end because one caller has gone.
+func whole() context.Context { return context.Background() } //nolint:forbidigo // see above
+
 // script runs a statement once, without keeping it prepared.
 func (c *conn) script(sql string) error {
-	if _, err := c.raw.(driver.ExecerContext).ExecContext(context.Background(), sql, nil); err != nil {
+	if _, err := c.raw.(driver.ExecerContext).ExecContext(whole(), sql, nil); err != nil {
 		return c.fail(sql, err)
 	}
 	return nil
@@ -69,7 +73,7 @@ func (c *conn) exec(sql string, args ...driver.Value) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	res, err := s.ExecContext(context.Background(), c.name(args))
+	res, err := s.ExecContext(whole(), c.name(args))
 	if err != nil {
 		return 0, c.fail(sql, err)
 	}
@@ -86,7 +90,7 @@ func (c *conn) query(scan func([]driver.Value) error, sql string, args ...driver
 	if err != nil {
 		return err
 	}
-	rows, err := s.QueryContext(context.Background(), c.name(args))
+	rows, err := s.QueryContext(whole(), c.name(args))
 	if err != nil {
 		return c.fail(sql, err)
 	}

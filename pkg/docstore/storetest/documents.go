@@ -81,7 +81,7 @@ var documentCases = []testCase{
 			emit(rec)
 			return refusal
 		})
-		if err != refusal { // not even wrapped
+		if err != refusal { //nolint:errorlint // not even wrapped
 			t.Fatalf("error is %v, want %v", err, refusal)
 		}
 		same(t, "documents", get(t, s, "doc_1"), rich("doc_1"))

@@ -155,6 +155,15 @@ func TestLatePaymentGoesOnHold(t *testing.T) {
 	}
 }
 
+func TestDeliveryIsNotAskedForOnceTheMoneyWentBack(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	o.Verified(fact("a", verificationv1.Outcome_OUTCOME_PAID, 1, o), t0)
+	o.Verified(fact("a", verificationv1.Outcome_OUTCOME_REFUNDED, 2, o), t0)
+	if due := NextDue(o); !due.IsZero() {
+		t.Fatalf("due %v", due)
+	}
+}
+
 func TestDeliveryIsAskedForUntilDone(t *testing.T) {
 	o, _ := fresh(t, 2, true)
 	now := t0

@@ -104,9 +104,8 @@ func TestAckOrRefund(t *testing.T) {
 	t.Run("without a callback it counts after the window (S4)", func(t *testing.T) {
 		v := start()
 		v.Answer(sale, terms, t0)
-		now := t0
 		for v.NextAsk.Before(t0.Add(terms.RefundWindow)) {
-			now = v.NextAsk
+			now := v.NextAsk
 			if v.Answer(sale, terms, now); v.Facts.Outcome != pending {
 				t.Fatalf("paid at %v", now.Sub(t0))
 			}
