@@ -56,7 +56,7 @@ func (s *Server) PutEndpoint(ctx context.Context, req *notificationv1.PutEndpoin
 	settings := endpoint.Settings{
 		URL: given.GetUrl(), Types: slices.Clone(given.GetEventTypes()), Disabled: given.GetDisabled(),
 	}
-	now := s.Endpoints.Now() // before the write, or what is due now would be due after it
+	now := s.Endpoints.Now()
 	doc, err := s.Endpoints.For(merchant).Update(ctx, endpoint.DocID(merchant, given.GetId()), func(e *endpoint.Endpoint, _ *docstore.Change) error {
 		if !e.Put(settings, now) {
 			return docstore.ErrUnchanged

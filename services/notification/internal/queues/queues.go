@@ -129,7 +129,7 @@ func (qs *Queues) Give(ctx context.Context, ep *endpoint.Endpoint, order string,
 	if !any || qs.skip(queue.DocID(order, ep.ID), mine) {
 		return nil
 	}
-	now := qs.Now() // before the write, or what is due now would be due after it
+	now := qs.Now()
 	change := func(q *queue.Queue) error {
 		if !q.Take(mine, now) {
 			return docstore.ErrUnchanged
