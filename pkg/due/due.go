@@ -50,6 +50,10 @@ func (l *Leased[T]) Finish(ctx context.Context, change func(*T, *docstore.Change
 	return err
 }
 
+// maxClaim bounds the places that one claim reserves, so that writes meanwhile
+// still find some.
+const maxClaim = 64
+
 // Loop works on the due documents of one collection.
 type Loop[T any] struct {
 	coll *docstore.Collection[T]
@@ -242,7 +246,7 @@ func (l *Loop[T]) claimDue(ctx context.Context) error {
 			return nil
 		}
 		n := 0
-		for n < l.opt.Workers && l.Reserve() {
+		for n < maxClaim && l.Reserve() {
 			n++
 		}
 		if n == 0 {

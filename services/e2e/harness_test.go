@@ -41,7 +41,7 @@ const (
 
 // world is a running system with its demonstration merchant.
 type world struct {
-	t             *testing.T
+	t             testing.TB
 	sys           *standalone.System
 	demo          standalone.Demo
 	sandbox       *client.Client

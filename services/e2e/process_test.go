@@ -24,7 +24,7 @@ var binaries = struct {
 	made map[string]string
 }{made: map[string]string{}}
 
-func binary(t *testing.T, pkg string) string {
+func binary(t testing.TB, pkg string) string {
 	t.Helper()
 	binaries.Lock()
 	defer binaries.Unlock()
@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 }
 
 // freeAddr returns a loopback address that nobody listens on.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -68,7 +68,7 @@ func freeAddr(t *testing.T) string {
 
 // process is a program that tests kill and start again, with the same settings.
 type process struct {
-	t       *testing.T
+	t       testing.TB
 	path    string
 	args    []string
 	env     []string
@@ -123,7 +123,7 @@ func (p *process) tail() string {
 	return strings.Join(lines[max(0, len(lines)-30):], "\n")
 }
 
-func newProcess(t *testing.T, pkg, readyAt string, env []string, args ...string) *process {
+func newProcess(t testing.TB, pkg, readyAt string, env []string, args ...string) *process {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {

@@ -37,7 +37,7 @@ type storm struct {
 
 const stormShop, stormKey = "68849", "a-signature-key-for-storms"
 
-func newStorm(t *testing.T) *storm {
+func newStorm(t testing.TB) *storm {
 	grpcAddr, httpAddr, sandboxAddr, smtpAddr := freeAddr(t), freeAddr(t), freeAddr(t), freeAddr(t)
 	dir := t.TempDir()
 	newProcess(t, "quittance/services/sandbox/cmd/sandbox", "http://"+sandboxAddr+"/readyz", []string{
@@ -84,11 +84,14 @@ func (s *storm) stock(key seal.Secret) {
 		s.t.Fatal(err)
 	}
 	req := &deliveryv1.ImportLicensesRequest{ProductId: "notepad"}
-	for i := range 1000 {
-		req.Keys = append(req.Keys, fmt.Sprintf("STORM-%04d", i))
-	}
-	if err := stream.Send(req); err != nil {
-		s.t.Fatal(err)
+	for i := range 5000 {
+		if req.Keys = append(req.Keys, fmt.Sprintf("STORM-%04d", i)); len(req.Keys) < 1000 {
+			continue
+		}
+		if err := stream.Send(req); err != nil {
+			s.t.Fatal(err)
+		}
+		req.Keys = nil
 	}
 	if _, err := stream.CloseAndRecv(); err != nil {
 		s.t.Fatal(err)
