@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,6 +42,10 @@ func TestATraceLeadsFromTheOrderToTheMail(t *testing.T) {
 			if !slices.ContainsFunc(all, func(s tracetest.SpanStub) bool { return s.Name == "process "+hop }) {
 				return fmt.Errorf("no span for %s", hop)
 			}
+		}
+		// Webhooks' work ends some seconds after the last one.
+		if !slices.ContainsFunc(all, func(s tracetest.SpanStub) bool { return s.Name == "work queues" }) {
+			return errors.New("the webhooks' span has not ended")
 		}
 		return nil
 	})
