@@ -49,7 +49,7 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	ref, err := reference.Follow(ctx, base, orders)
 	if err != nil {
 		return nil, err
 	}
@@ -60,9 +60,6 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	receiver, err := edge.NewReceiver(cs, edge.NewAccounts(ref), registry.New(&http.Client{}), cfg.StoreWait, base.Log, d.Meter)
 	if err != nil {
 		return nil, err
-	}
-	for _, typ := range reference.Types() {
-		base.On(typ, ref.Handle)
 	}
 	h := &handle.Handlers{Callbacks: cs}
 	base.On(event.PaymentVerified, h.PaymentVerified)

@@ -51,7 +51,7 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	ref, err := reference.Follow(ctx, base, orders)
 	if err != nil {
 		return nil, err
 	}
@@ -68,9 +68,6 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	base.On(event.OrderRefunded, h.OrderRefunded)
 	base.On(event.ProductDelivered, h.ProductDelivered)
 	base.On(event.DeliveryAcknowledged, h.DeliveryAcknowledged)
-	for _, typ := range reference.Types() {
-		base.On(typ, ref.Handle)
-	}
 	return &Service{base: base, Reference: ref, server: &edge.Server{Deliveries: ds, Products: ref}}, nil
 }
 

@@ -40,7 +40,7 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	ref, err := reference.Follow(ctx, base, orders)
 	if err != nil {
 		return nil, err
 	}
@@ -70,9 +70,6 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	h := &handle.Handlers{Queues: qs}
 	for _, typ := range event.Public {
 		base.On(typ, h.Public)
-	}
-	for _, typ := range reference.Types() {
-		base.On(typ, ref.Handle)
 	}
 	return &Service{
 		base: base, Reference: ref, transport: transport,

@@ -69,16 +69,13 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	ref, err := reference.Follow(ctx, base, orders)
 	if err != nil {
 		return nil, err
 	}
 	as, err := attempts.Open(ctx, base)
 	if err != nil {
 		return nil, err
-	}
-	for _, typ := range reference.Types() {
-		base.On(typ, ref.Handle)
 	}
 	base.On(event.PaymentVerified, (&handle.Handlers{Attempts: as}).PaymentVerified)
 

@@ -34,7 +34,7 @@ func New(ctx context.Context, d service.Deps, orders grpc.ClientConnInterface, c
 	if err != nil {
 		return nil, err
 	}
-	ref, err := reference.Open(ctx, d.Engine, reference.FromOrder(orders), d.Keyring, d.Now)
+	ref, err := reference.Follow(ctx, base, orders)
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +52,6 @@ func New(ctx context.Context, d service.Deps, orders grpc.ClientConnInterface, c
 		event.PaymentSucceeded, event.PaymentFailed, event.PaymentDuplicate, event.OrderOnHold, event.OrderRefunded,
 	} {
 		base.On(answer, h.OrderAnswered)
-	}
-	for _, typ := range reference.Types() {
-		base.On(typ, ref.Handle)
 	}
 	return &Service{base: base, Reference: ref, server: &edge.Server{Verifications: vs}}, nil
 }
