@@ -2,14 +2,15 @@ package docstore
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
 
-// Await reads a document until done says so, and returns it; it looks again
-// after every write of this process and at least every poll (other processes'
-// writes are found that way). When ctx ends first it returns the document as
-// last read, together with ctx's error. ErrNotFound if there is none.
+// Await reads a document until it is there and done says so, and returns it; it
+// looks again after every write of this process and at least every poll (other
+// processes' writes are found that way). When ctx ends first it returns the
+// document as last read, nil if there was none, together with ctx's error.
 func (c *Collection[T]) Await(ctx context.Context, id string, poll time.Duration, done func(*Doc[T]) bool) (*Doc[T], error) {
 	wake, stop := c.watchers.add(id)
 	defer stop()
@@ -23,7 +24,7 @@ func (c *Collection[T]) Await(ctx context.Context, id string, poll time.Duration
 			return doc, nil
 		case err == nil:
 			last = doc
-		case ctx.Err() == nil:
+		case !errors.Is(err, ErrNotFound) && ctx.Err() == nil:
 			return nil, err
 		}
 		select {

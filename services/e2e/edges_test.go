@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
@@ -130,15 +132,19 @@ func TestP10BadRequestsNameTheField(t *testing.T) {
 		return err
 	}
 	_, list := w.orders.ListOrders(ctx, &orderv1.ListOrdersRequest{PageSize: 5000})
-	_, verify := w.verifications.GetVerification(ctx, &verificationv1.GetVerificationRequest{AttemptId: a.GetId(), Wait: nil})
-	if verify != nil {
-		t.Errorf("no wait: %v", verify)
+	verify := func(wait time.Duration) error {
+		_, err := w.verifications.GetVerification(ctx, &verificationv1.GetVerificationRequest{AttemptId: a.GetId(), Wait: durationpb.New(wait)})
+		return err
+	}
+	if err := verify(time.Second); err != nil {
+		t.Errorf("an attempt that was only just started: %v", err)
 	}
 	for name, c := range map[string]struct {
 		err   error
 		field string
 	}{
 		"page size":          {list, "page_size"},
+		"waiting for ever":   {verify(time.Hour), "wait"},
 		"no idempotency key": {start("", o.GetId(), standalone.DemoAccount), "idempotency_key"},
 		"unknown account":    {start("x", o.GetId(), "nobody"), "account_id"},
 		"negative amount":    {confirm("c1", &orderv1.Money{Minor: -1, Currency: "EUR"}, "t"), "amount"},

@@ -9,6 +9,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -24,9 +25,34 @@ type testCase struct {
 	check   func(t *testing.T, e docstore.Engine)
 }
 
+// Skip says of promises that a database cannot keep what it lacks.
+type Skip map[string]string
+
+// or skips the test of a promise that is not kept.
+func (s Skip) or(t *testing.T, promise string) {
+	t.Helper()
+	if lacking, ok := s[promise]; ok {
+		t.Skip(lacking)
+	}
+}
+
+// check fails the test if something is skipped that is not promised.
+func (s Skip) check(t *testing.T, promises []string) {
+	t.Helper()
+	for promise := range s {
+		if !slices.Contains(promises, promise) {
+			t.Errorf("%q is skipped, but nobody promises it", promise)
+		}
+	}
+}
+
 // Run checks the promises of an engine. open gives an empty one each time; the
 // suite closes it.
-func Run(t *testing.T, open func(t *testing.T) docstore.Engine) {
+func Run(t *testing.T, open func(t *testing.T) docstore.Engine) { RunExcept(t, nil, open) }
+
+// RunExcept is Run for an engine on a database that cannot keep some promises.
+func RunExcept(t *testing.T, skip Skip, open func(t *testing.T) docstore.Engine) {
+	var promises []string
 	for _, group := range []struct {
 		name  string
 		cases []testCase
@@ -38,9 +64,13 @@ func Run(t *testing.T, open func(t *testing.T) docstore.Engine) {
 		{"claims", claimCases},
 		{"events", eventCases},
 	} {
+		for _, c := range group.cases {
+			promises = append(promises, c.promise)
+		}
 		t.Run(group.name, func(t *testing.T) {
 			for _, c := range group.cases {
 				t.Run(c.promise, func(t *testing.T) {
+					skip.or(t, c.promise)
 					e := open(t)
 					t.Cleanup(func() { noError(t, e.Close()) })
 					c.check(t, e)
@@ -48,6 +78,7 @@ func Run(t *testing.T, open func(t *testing.T) docstore.Engine) {
 			}
 		})
 	}
+	skip.check(t, promises)
 }
 
 // start is the time at which the made-up time begins.

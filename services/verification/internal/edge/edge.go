@@ -40,21 +40,19 @@ func (s *Server) GetVerification(ctx context.Context, req *verificationv1.GetVer
 	if wait < 0 || wait > maxWait {
 		return nil, fault.Invalid("wait", "must be between 0 and 60 s")
 	}
-	doc, err := s.Verifications.For(rpc.MerchantID(ctx)).Get(ctx, req.GetAttemptId())
-	if err != nil {
-		return nil, missing(err, req.GetAttemptId())
-	}
-	if wait > 0 && !doc.Body.Settled() {
+	if wait > 0 { // for an attempt that was only just started, too
 		waiting, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
-		settled := func(d *docstore.Doc[verification.Verification]) bool { return d.Body.Settled() }
-		later, err := s.Verifications.Await(waiting, doc.ID, waitPoll, settled)
+		_, err := s.Verifications.Await(waiting, req.GetAttemptId(), waitPoll, func(d *docstore.Doc[verification.Verification]) bool {
+			return d.Tenant != rpc.MerchantID(ctx) || d.Body.Settled()
+		})
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return nil, err
 		}
-		if later != nil {
-			doc = later
-		}
+	}
+	doc, err := s.Verifications.For(rpc.MerchantID(ctx)).Get(ctx, req.GetAttemptId())
+	if err != nil {
+		return nil, missing(err, req.GetAttemptId())
 	}
 	return view(&doc.Body), nil
 }

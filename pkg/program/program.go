@@ -1,0 +1,196 @@
+// Package program is what the main of a service is made of when the service
+// runs in its own process: settings, telemetry, store, bus, listeners, life.
+//
+// It takes a function that builds the service on its parts and gives a program
+// that starts in any order with the others, says at /readyz what it waits for,
+// and stops in good order.
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"quittance/pkg/app"
+	"quittance/pkg/bus"
+	"quittance/pkg/config"
+	"quittance/pkg/docstore"
+	"quittance/pkg/docstore/sqlite"
+	"quittance/pkg/rpc"
+	"quittance/pkg/seal"
+	"quittance/pkg/service"
+	"quittance/pkg/telemetry"
+	"quittance/pkg/web"
+)
+
+// EnvPrefix begins the names of all settings.
+const EnvPrefix = "QUITTANCE_"
+
+// Config is what every service's process needs to know.
+type Config struct {
+	DataDir      string      `env:"DATA_DIR" envDefault:".data" doc:"directory of the service's SQLite file"`
+	NATS         string      `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" doc:"servers of the bus, separated by commas"`
+	NATSUser     string      `env:"NATS_USER" doc:"user at the bus"`
+	NATSPassword seal.Secret `env:"NATS_PASSWORD" doc:"password at the bus"`
+	Replicas     int         `env:"NATS_REPLICAS" envDefault:"1" doc:"replicas of the bus's streams; more than one needs a cluster"`
+	GRPCAddr     string      `env:"GRPC_ADDR" envDefault:":9090" doc:"listen address of the public gRPC API"`
+	InternalAddr string      `env:"INTERNAL_ADDR" envDefault:":9091" doc:"listen address of the internal gRPC API"`
+	HTTPAddr     string      `env:"HTTP_ADDR" envDefault:":8080" doc:"listen address of pages, callbacks, health and metrics"`
+	OrderAddr    string      `env:"ORDER_ADDR" envDefault:"127.0.0.1:9091" doc:"internal gRPC address of the order service"`
+	Keyring      seal.Secret `env:"KEYRING,required" doc:"key-encryption keys, kid:base64,…; the same for all services"`
+	ServiceToken seal.Secret `env:"SERVICE_TOKEN,required" doc:"credential between services; the same for all services"`
+	OperatorKey  seal.Secret `env:"OPERATOR_KEY" doc:"the operator's API key (order service)"`
+	Telemetry    telemetry.Config
+}
+
+// Service is a service as its package builds it.
+type Service interface {
+	Register(public, internal grpc.ServiceRegistrar)
+	Run(ctx context.Context) error
+}
+
+// Parts are what a service is built on.
+type Parts struct {
+	service.Deps
+	// Orders is a connection to the order service's internal listener.
+	Orders grpc.ClientConnInterface
+}
+
+// Build builds a service with its own settings C; the authenticator checks
+// merchants' keys for its public listener.
+type Build[C any] func(ctx context.Context, p Parts, own C) (Service, rpc.Authenticator, error)
+
+// Main is the whole of a service's func main.
+func Main[C any](name string, build Build[C]) {
+	app.Main(func(ctx context.Context) error {
+		cfg, err := config.Load[struct {
+			Common Config
+			Own    C
+		}](EnvPrefix, nil)
+		if err != nil {
+			return err
+		}
+		return run(ctx, name, cfg.Common, func(ctx context.Context, p Parts) (Service, rpc.Authenticator, error) {
+			return build(ctx, p, cfg.Own)
+		})
+	})
+}
+
+// process is one running service.
+type process struct {
+	name      string
+	cfg       Config
+	telemetry *telemetry.Telemetry
+	readiness *app.Readiness
+	mux       *http.ServeMux
+	engine    docstore.Engine
+	keyring   *seal.Keyring
+	started   func() // opens the gate of readiness
+	build     func(context.Context, Parts) (Service, rpc.Authenticator, error)
+}
+
+// stopDeadline bounds the orderly stop. Nothing rests on it.
+const stopDeadline = 25 * time.Second
+
+func run(ctx context.Context, name string, cfg Config, build func(context.Context, Parts) (Service, rpc.Authenticator, error)) error {
+	tel, err := telemetry.Setup(ctx, name, cfg.Telemetry)
+	if err != nil {
+		return err
+	}
+	p := &process{
+		name: name, cfg: cfg, telemetry: tel, readiness: app.NewReadiness(tel.Logger), mux: http.NewServeMux(), build: build,
+	}
+	p.started = p.readiness.Gate("bus")
+	if p.keyring, err = seal.ParseKeyring(cfg.Keyring.Reveal()); err != nil {
+		return fmt.Errorf("%sKEYRING: %w", EnvPrefix, err)
+	}
+	if err := p.openStore(ctx); err != nil {
+		return err
+	}
+	g := app.NewGroup(app.Options{Logger: tel.Logger, Readiness: p.readiness, Deadline: stopDeadline})
+	g.OnStop("telemetry", tel.Shutdown)
+	g.OnStop("store", func(context.Context) error { return p.engine.Close() })
+	g.Add(name, p.work)
+	web.Health(p.mux, p.readiness, tel.MetricsHandler())
+	server, err := web.NewServer(web.Options{Addr: cfg.HTTPAddr, Handler: p.mux, Logger: tel.Logger, Tracer: tel.Tracer, Meter: tel.Meter})
+	if err != nil {
+		return err
+	}
+	g.Add("HTTP", server.Run)
+	return g.Run(ctx)
+}
+
+func (p *process) openStore(ctx context.Context) error {
+	if err := os.MkdirAll(p.cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	engine, err := sqlite.Open(ctx, filepath.Join(p.cfg.DataDir, p.name+".db"), sqlite.Options{})
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	p.engine = engine
+	return nil
+}
+
+// work waits for the bus, builds the service and runs it with its listeners.
+func (p *process) work(ctx context.Context) error {
+	b, err := bus.Connect(ctx, bus.Config{
+		URL: p.cfg.NATS, User: p.cfg.NATSUser, Password: p.cfg.NATSPassword, Name: p.name, Replicas: p.cfg.Replicas,
+		Options: bus.Options{Log: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter},
+	})
+	if err != nil {
+		return ended(ctx, err)
+	}
+	if err := b.Ensure(ctx); err != nil {
+		return ended(ctx, fmt.Errorf("streams and consumers: %w", err))
+	}
+	p.readiness.Check("bus", func(context.Context) error { return b.Ready() })
+	orders, err := rpc.Dial(p.cfg.OrderAddr, rpc.DialOptions{ServiceToken: p.cfg.ServiceToken, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter})
+	if err != nil {
+		return err
+	}
+	s, auth, err := p.build(ctx, Parts{Orders: orders, Deps: service.Deps{
+		Engine: p.engine, Bus: b, Log: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
+		Keyring: p.keyring, Now: time.Now,
+	}})
+	if err != nil {
+		return err
+	}
+	common := rpc.ServerOptions{Logger: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter}
+	public, internal := common, common
+	public.Listener, public.Authenticator, public.OperatorKey = rpc.Public, auth, p.cfg.OperatorKey
+	internal.Listener, internal.ServiceToken = rpc.Internal, p.cfg.ServiceToken
+	publicServer, err := rpc.NewServer(public)
+	if err != nil {
+		return err
+	}
+	internalServer, err := rpc.NewServer(internal)
+	if err != nil {
+		return err
+	}
+	s.Register(publicServer.Registrar(), internalServer.Registrar())
+	if r, ok := s.(interface{ Routes(mux *http.ServeMux) }); ok {
+		r.Routes(p.mux)
+	}
+	p.started()
+	g := app.NewGroup(app.Options{Logger: p.telemetry.Logger, Deadline: stopDeadline})
+	g.OnStop("connections", func(context.Context) error { return errors.Join(orders.Close(), b.Close()) })
+	g.Add("service", s.Run)
+	g.Add("internal gRPC", func(ctx context.Context) error { return internalServer.ListenAndServe(ctx, p.cfg.InternalAddr) })
+	g.Add("gRPC", func(ctx context.Context) error { return publicServer.ListenAndServe(ctx, p.cfg.GRPCAddr) })
+	return g.Run(ctx)
+}
+
+// ended is nil if err only tells that the program was stopped while it waited.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}

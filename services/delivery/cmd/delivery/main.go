@@ -1,0 +1,32 @@
+// Command delivery runs the delivery service in a process of its own. Settings are
+// QUITTANCE_… variables: see program.Config and the service's Config.
+package main
+
+import (
+	"context"
+
+	"quittance/pkg/mail"
+	"quittance/pkg/program"
+	"quittance/pkg/rpc"
+	"quittance/services/delivery"
+)
+
+// config is the service's own and the mail relay's.
+type config struct {
+	Delivery delivery.Config
+	SMTP     mail.Config `envPrefix:"SMTP_"`
+}
+
+func main() {
+	program.Main(delivery.Name, func(ctx context.Context, p program.Parts, own config) (program.Service, rpc.Authenticator, error) {
+		mailer, err := mail.NewSMTP(own.SMTP)
+		if err != nil {
+			return nil, nil, err
+		}
+		s, err := delivery.New(ctx, p.Deps, own.Delivery, p.Orders, mailer)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, s.Reference, nil
+	})
+}

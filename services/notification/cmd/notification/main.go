@@ -1,0 +1,21 @@
+// Command notification runs the notification service in a process of its own. Settings are
+// QUITTANCE_… variables: see program.Config and the service's Config.
+package main
+
+import (
+	"context"
+
+	"quittance/pkg/program"
+	"quittance/pkg/rpc"
+	"quittance/services/notification"
+)
+
+func main() {
+	program.Main(notification.Name, func(ctx context.Context, p program.Parts, own notification.Config) (program.Service, rpc.Authenticator, error) {
+		s, err := notification.New(ctx, p.Deps, own, p.Orders)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, s.Reference, nil
+	})
+}
