@@ -3,8 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"fmt"
-	"hash/fnv"
 	"os"
 	"os/exec"
 	"strings"
@@ -93,13 +93,16 @@ func TestConformance(t *testing.T) {
 // uriVar tells the children of a test where the server is.
 const uriVar = "QUITTANCE_FERRETTEST_URI"
 
+// database is the name of the one that stands for a directory.
+func database(dir string) string { return fmt.Sprintf("test_%x", sha256.Sum256([]byte(dir)))[:21] }
+
 func TestPersistence(t *testing.T) {
 	if os.Getenv(uriVar) == "" { // not a child
 		t.Setenv(uriVar, start(t, t.TempDir()).Reveal())
 	}
 	storetest.RunPersistent(t, storetest.Persistent{
 		Open: func(t *testing.T, dir string) docstore.Engine {
-			return open(t, seal.Secret(os.Getenv(uriVar)), fmt.Sprintf("test_%x", fnv.New64a().Sum([]byte(dir))[:8]))
+			return open(t, seal.Secret(os.Getenv(uriVar)), database(dir))
 		},
 		Skip: storetest.Skip{
 			"two processes lose no update and claim nothing twice": twoClients,
