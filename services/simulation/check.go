@@ -1,0 +1,335 @@
+package simulation
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"quittance/pkg/docstore"
+	"quittance/pkg/event"
+	callbackv1 "quittance/proto/gen/go/quittance/callback/v1"
+	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+)
+
+// States of orders, short.
+const (
+	unpaid       = orderv1.PaymentState_PAYMENT_STATE_UNPAID
+	paid         = orderv1.PaymentState_PAYMENT_STATE_PAID
+	refunded     = orderv1.PaymentState_PAYMENT_STATE_REFUNDED
+	chargedBack  = orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK
+	canceled     = orderv1.PaymentState_PAYMENT_STATE_CANCELED
+	onHold       = orderv1.PaymentState_PAYMENT_STATE_ON_HOLD
+	allDelivered = orderv1.DeliveryState_DELIVERY_STATE_DELIVERED
+)
+
+// ending is what the services say of one order in the end.
+type ending struct {
+	*bought
+	order    *orderv1.Order
+	events   []*orderv1.PublicEvent
+	delivery *deliveryv1.Delivery // nil if there is none
+}
+
+// check compares the services' word with everybody's books.
+func (w *world) check() {
+	var endings []*ending
+	for _, b := range w.shop.orders {
+		e, err := w.ending(b)
+		if err != nil {
+			w.fail("P4: order %d was acknowledged and can't be read: %v", b.n, err)
+			continue
+		}
+		endings = append(endings, e)
+	}
+	w.endings = endings
+	for _, e := range endings {
+		w.checkMoney(e)
+		w.checkProgress(e)
+		w.checkHistory(e)
+		w.checkHooks(e)
+	}
+	w.checkTransactions(endings)
+	w.checkKeys(endings)
+	w.checkMails(endings)
+	w.checkCallbacks()
+	w.checkStores()
+}
+
+func (w *world) ending(b *bought) (*ending, error) {
+	orders := orderv1.NewOrderServiceClient(w.merchant(orderName))
+	o, err := orders.GetOrder(w.ctx, &orderv1.GetOrderRequest{OrderId: b.id})
+	if err != nil {
+		return nil, err
+	}
+	list, err := orders.ListEvents(w.ctx, &orderv1.ListEventsRequest{OrderId: b.id})
+	if err != nil {
+		return nil, err
+	}
+	e := &ending{bought: b, order: o, events: list.GetEvents()}
+	d, err := deliveryv1.NewDeliveryServiceClient(w.merchant(deliveryName)).GetDelivery(w.ctx, &deliveryv1.GetDeliveryRequest{OrderId: b.id})
+	if err == nil {
+		e.delivery = d
+	}
+	return e, nil
+}
+
+// has reports whether the order's history has an event of a type.
+func (e *ending) has(typ string) bool {
+	return slices.ContainsFunc(e.events, func(p *orderv1.PublicEvent) bool { return p.GetType() == typ })
+}
+
+// given reports whether the customer got anything, or a licence is set aside.
+func (e *ending) given() bool {
+	return slices.ContainsFunc(e.delivery.GetLines(), func(l *deliveryv1.DeliveryLine) bool {
+		return l.GetDelivered() || slices.ContainsFunc(l.GetLicenseKeys(), func(k string) bool { return k != "" })
+	})
+}
+
+// sales are the provider's, of the order's attempts.
+func (w *world) sales(b *bought) []*sale {
+	var out []*sale
+	for _, reference := range b.attempts {
+		if s := w.provider.sales[reference]; s != nil && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// checkMoney is P1: nothing for nothing, and no captured money without a trace.
+func (w *world) checkMoney(e *ending) {
+	sales := w.sales(e.bought)
+	exact := slices.ContainsFunc(sales, func(s *sale) bool { return s.took() && s.ordered == e.total })
+	if e.given() && !e.plan.Prepaid && !exact {
+		w.fail("P1: order %d got something, and the provider's book has no sale of %s for it", e.n, e.total)
+	}
+	if e.order.GetPaymentState() == paid && !e.plan.Prepaid && !exact {
+		w.fail("P1: order %d counts as paid, and the provider's book has no sale of %s for it", e.n, e.total)
+	}
+	for _, s := range sales {
+		if s.approved.IsZero() {
+			continue
+		}
+		counts := e.order.GetPaidAttemptId() == s.reference
+		switch state := e.order.GetPaymentState(); {
+		case s.keeps() && counts && state == paid:
+		case !s.keeps() && counts && (state == refunded || state == chargedBack):
+		case !s.keeps() && counts && state == paid && !s.heard && s.acked: // nobody told us that it went back later
+		case !counts && e.has(event.PaymentDuplicate):
+		case !counts && state == onHold:
+		case !counts && !s.keeps() && e.has(event.PaymentFailed):
+		default:
+			w.fail("P1: order %d is %v (paid by this attempt: %v), but the provider says of its sale: %s, took %s of %s, gave back %s",
+				e.n, state, counts, s.word, s.captured, s.ordered, s.returned)
+		}
+	}
+}
+
+// checkTransactions is P1: one transaction of the provider pays one order.
+func (w *world) checkTransactions(endings []*ending) {
+	pays := map[string]int{}
+	for _, e := range endings {
+		s := w.provider.sales[e.order.GetPaidAttemptId()]
+		if s == nil {
+			continue
+		}
+		if other, used := pays[s.transaction()]; used {
+			w.fail("P1: one transaction pays orders %d and %d", other, e.n)
+		}
+		pays[s.transaction()] = e.n
+	}
+}
+
+// checkProgress is P4: every order rests in a state that says why.
+func (w *world) checkProgress(e *ending) {
+	o := e.order
+	switch o.GetPaymentState() {
+	case paid:
+		if o.GetDeliveryState() != allDelivered && o.GetDeliveryProblem() == "" {
+			w.fail("P4: order %d is paid and %v, and nothing says why", e.n, o.GetDeliveryState())
+		}
+	case unpaid:
+		if e.plan.Prepaid {
+			w.fail("P4: order %d is prepaid and unpaid", e.n)
+		}
+	case onHold:
+		if o.GetHold().GetDetail() == "" {
+			w.fail("P4: order %d is on hold, and nothing says why", e.n)
+		}
+	case refunded, chargedBack, canceled:
+	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED, orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
+		orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
+		w.fail("P4: order %d is %v, which nothing brought about", e.n, o.GetPaymentState())
+	}
+	if problem := o.GetDeliveryProblem(); problem != "" && o.GetPaymentState() == paid && !e.plan.BadAddress && !w.short(e) {
+		w.fail("P4: order %d waits for %q, which is not so", e.n, problem)
+	}
+	d := o.GetDeliveryState() == allDelivered
+	if e.delivery != nil && o.GetPaymentState() == paid {
+		all := !slices.ContainsFunc(e.delivery.GetLines(), func(l *deliveryv1.DeliveryLine) bool { return !l.GetDelivered() })
+		if all != d {
+			w.fail("P4: order %d: delivery says all delivered %v, the order %v", e.n, all, d)
+		}
+	}
+}
+
+// short reports whether a pool of the order is empty.
+func (w *world) short(e *ending) bool {
+	for _, it := range e.plan.Items {
+		if it.Product == letter {
+			continue
+		}
+		pool, err := deliveryv1.NewDeliveryServiceClient(w.merchant(deliveryName)).GetPool(w.ctx, &deliveryv1.GetPoolRequest{ProductId: it.Product})
+		if err == nil && pool.GetFree() < it.Quantity {
+			return true
+		}
+	}
+	return false
+}
+
+// checkHistory is P6: the events are those of the state, without a gap.
+func (w *world) checkHistory(e *ending) {
+	for i, p := range e.events {
+		if p.GetSequence() != int64(i+1) {
+			w.fail("P6: event %d of order %d has sequence %d", i+1, e.n, p.GetSequence())
+			return
+		}
+	}
+	if e.order.GetSequence() != int64(len(e.events)) {
+		w.fail("P6: order %d has counted %d events and announced %d", e.n, e.order.GetSequence(), len(e.events))
+	}
+	for typ, must := range map[string]bool{
+		event.OrderCreated:     true,
+		event.PaymentSucceeded: e.order.GetPaymentState() == paid || e.given(),
+		event.OrderDelivered:   e.order.GetDeliveryState() == allDelivered,
+		event.OrderOnHold:      e.order.GetPaymentState() == onHold,
+		event.OrderCanceled:    e.order.GetPaymentState() == canceled,
+	} {
+		if must && !e.has(typ) {
+			w.fail("P6: order %d is %v, %v, and has no %s", e.n, e.order.GetPaymentState(), e.order.GetDeliveryState(), typ)
+		}
+	}
+}
+
+// checkHooks is P7: the endpoint got every event of the order, in sequence.
+func (w *world) checkHooks(e *ending) {
+	got := map[int64]string{}
+	var last int64
+	for _, h := range w.hooks.got {
+		if h.order != e.id {
+			continue
+		}
+		if id, repeat := got[h.sequence]; repeat {
+			if id != h.id {
+				w.fail("P7: webhook %d of order %d came with two ids", h.sequence, e.n)
+			}
+			continue
+		}
+		if h.sequence < last {
+			w.fail("P7: webhook %d of order %d came first after %d", h.sequence, e.n, last)
+		}
+		got[h.sequence], last = h.id, h.sequence
+	}
+	for _, p := range e.events {
+		if got[p.GetSequence()] != p.GetId() {
+			w.fail("P7: the endpoint never got %s, number %d of order %d", p.GetType(), p.GetSequence(), e.n)
+		}
+	}
+}
+
+// checkCallbacks is P2: what was acknowledged is on record.
+func (w *world) checkCallbacks() {
+	recorded, err := w.callbacks()
+	if err != nil {
+		w.fail("P2: callbacks can't be listed: %v", err)
+		return
+	}
+	acks := map[string]map[string]bool{}
+	for _, a := range w.provider.acks {
+		if acks[a.reference] == nil {
+			acks[a.reference] = map[string]bool{}
+		}
+		acks[a.reference][a.event] = true
+	}
+	for reference, events := range acks {
+		if recorded[reference] < len(events) {
+			w.fail("P2: %d callbacks of one sale were acknowledged, %d are on record", len(events), recorded[reference])
+		}
+	}
+}
+
+// callbacks counts the accepted callbacks on record by attempt.
+func (w *world) callbacks() (map[string]int, error) {
+	recorded := map[string]int{}
+	client := callbackv1.NewCallbackServiceClient(w.merchant(callbackName))
+	for token := ""; ; {
+		list, err := client.ListCallbacks(w.ctx, &callbackv1.ListCallbacksRequest{PageSize: 200, PageToken: token})
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range list.GetCallbacks() {
+			if c.GetAccepted() {
+				recorded[c.GetAttemptId()]++
+			}
+		}
+		if token = list.GetNextPageToken(); token == "" {
+			return recorded, nil
+		}
+	}
+}
+
+// checkStores looks into every store: no event is left unpublished (P6), none
+// was parked.
+func (w *world) checkStores() {
+	for _, name := range names {
+		l := w.nodes[name].current.Load()
+		if l == nil {
+			w.fail("P4: %s does not run in the end", name)
+			continue
+		}
+		for collection, s := range l.engine.stores {
+			err := w.checkStore(name, collection, s.inner)
+			if err != nil {
+				w.fail("P4: %s of %s can't be read: %v", collection, name, err)
+			}
+		}
+	}
+	if w.hooks.forged > 0 {
+		w.fail("P7: %d webhooks were not signed", w.hooks.forged)
+	}
+}
+
+func (w *world) checkStore(service, collection string, s docstore.Store) error {
+	page, err := s.Find(w.ctx, docstore.Query{AllTenants: true, Limit: 1000})
+	if err != nil {
+		return err
+	}
+	if page.Next != "" {
+		return errors.New("more documents than a history can have")
+	}
+	for _, rec := range page.Records {
+		if len(rec.Pending()) > 0 {
+			w.fail("P6: %s %s has events that were never published", service, collection)
+		}
+		if collection == "parked" {
+			w.fail("P4: %s parked an event: %.300s", service, rec.Body)
+		}
+	}
+	return nil
+}
+
+// summary is how the orders ended, in words that don't depend on ids.
+func (w *world) summary() []string {
+	var out []string
+	for _, e := range w.endings {
+		var types []string
+		for _, p := range e.events {
+			types = append(types, p.GetType())
+		}
+		out = append(out, fmt.Sprintf("order %d: %v %v %s", e.n, e.order.GetPaymentState(), e.order.GetDeliveryState(), strings.Join(types, " ")))
+	}
+	slices.Sort(out)
+	return out
+}
