@@ -7,10 +7,11 @@ package licenses
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
 
 	"golang.org/x/sync/errgroup"
 
@@ -63,8 +64,13 @@ func Open(ctx context.Context, b *service.Base) (*Licenses, error) {
 
 func pool(product string, s delivery.LicenseState) string { return product + "/" + string(s) }
 
-// salt is a random place among the free licences of a product.
-func salt() string { return fmt.Sprintf("%016x", rand.Uint64()) }
+// salt is a random place among the free licences of a product. It is drawn like
+// ids, so that a seed determines it in the simulation.
+func salt() string {
+	var place [8]byte
+	rand.Read(place[:])
+	return hex.EncodeToString(place[:])
+}
 
 // Claim holds a free licence of the product for each unit, until there is none
 // left. It returns the licences by unit; after an error some units may hold one
