@@ -143,7 +143,7 @@ func (w *world) nightfall() {
 }
 
 // far is later than anything in a history.
-var far = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+var far = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // cursors is the collection of notification that is due for ever.
 const cursors = "cursors"

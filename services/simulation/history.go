@@ -66,19 +66,26 @@ func (r Result) String() string {
 	return fmt.Sprintf("seed %d\n%s\n%s", r.Plan.Seed, strings.Join(r.Steps, "\n"), strings.Join(r.Violations, "\n"))
 }
 
-// keyring seals what the services keep; one for all histories.
-var keyring = seal.Generate()
+// Ids are time-ordered and never go back within a process, whatever its clocks
+// do. So that the same seed gives the same ids, each history has days of its own,
+// and a process lives its histories in the order of their slots.
+const (
+	// Slots is how many histories follow each other, from the year 2000 on.
+	Slots = 8192
+	slot  = 11 * 24 * time.Hour
+)
 
 // Run lives one history. It can't run beside other tests of the process: the
 // process's source of randomness is the history's meanwhile.
 func Run(t *testing.T, o Options) (result Result) {
 	t.Helper()
-	keys, err := seal.ParseKeyring(keyring)
-	if err != nil {
-		t.Fatal(err)
-	}
 	synctest.Test(t, func(t *testing.T) {
 		cryptotest.SetGlobalRandom(t, o.Seed)
+		keys, err := seal.ParseKeyring(seal.Generate())
+		if err != nil {
+			t.Fatal(err)
+		}
+		pause(time.Duration(o.Seed%Slots) * slot)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		w := newWorld(ctx, o, keys)

@@ -1,22 +1,79 @@
 package simulation
 
 import (
+	"regexp"
+	"slices"
 	"testing"
 )
 
-func TestHistories(t *testing.T) {
-	n := 250
-	bad := 0
-	starts, rounds := 0, 0
-	for seed := range n {
-		r := Run(t, Options{Seed: uint64(seed)})
-		if len(r.Violations) > 0 {
-			if bad++; bad <= 3 {
-				t.Error(r)
-			} else {
-				t.Error(seed, r.Violations)
-			}
+// sample is how many histories `make test` lives, fewer with -short.
+func sample() int {
+	if testing.Short() {
+		return 60
+	}
+	return 300
+}
+
+// TestHistoriesKeepThePromises (P1–P7) on a sample; `make simulate` lives as
+// many as you have time for.
+func TestHistoriesKeepThePromises(t *testing.T) {
+	for seed := range sample() {
+		if r := Run(t, Options{Seed: uint64(seed)}); len(r.Violations) > 0 {
+			t.Error(r)
 		}
 	}
-	t.Log(starts, rounds)
+}
+
+// TestTheCheckerNoticesSabotage: each broken promise is found within a bounded
+// number of histories, and named for what it is.
+func TestTheCheckerNoticesSabotage(t *testing.T) {
+	const bound = 300
+	for s, sign := range map[Sabotage]string{
+		AckBeforeRecord: `^P2: .* were acknowledged, .* on record`,
+		SkipAmount:      `^P1: .* got something`,
+		ClaimBlindly:    `^P3: .* belongs to`,
+		PublishOutside:  `^P6: .* has counted`,
+		ForgetResend:    `^P4: .* nothing says why`,
+	} {
+		t.Run(string(s), func(t *testing.T) {
+			named := regexp.MustCompile(sign)
+			for seed := range bound {
+				r := Run(t, Options{Seed: uint64(seed), Sabotage: s})
+				if slices.ContainsFunc(r.Violations, named.MatchString) {
+					t.Logf("history %d: %q", seed+1, r.Violations)
+					return
+				}
+			}
+			t.Errorf("not noticed in %d histories", bound)
+		})
+	}
+}
+
+// TestASeedIsAHistory: a seed gives the same steps and the same end whenever
+// and after whatever it is lived.
+func TestASeedIsAHistory(t *testing.T) {
+	const n = 24
+	lived := func(seed uint64, n int) (digests []string) {
+		output, err := children(t, seed, n, false, func(r report) { digests = append(digests, r.Digest) })
+		if err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+		return digests
+	}
+	together := lived(100, n)
+	if len(together) != n {
+		t.Fatalf("%d histories", len(together))
+	}
+	var alone []string
+	for i := range uint64(n) {
+		alone = append(alone, lived(100+i, 1)...)
+	}
+	for i := range together {
+		if together[i] != alone[i] {
+			t.Errorf("seed %d is two histories", 100+i)
+		}
+	}
+	if together[0] == together[1] {
+		t.Error("two seeds are one history")
+	}
 }

@@ -70,6 +70,7 @@ func (s *store) run(op string, do func() error, latency func(*rand.Rand) time.Du
 	if chance(r, w.storm(WindSlow, l.node.name)) {
 		took = between(r, time.Second, 8*time.Second)
 	}
+	w.detail("op %s %s %s %v", l.node.name, op, s.name, took)
 	pause(took)
 	fails := chance(r, w.storm(WindStore, l.node.name))
 	before := chance(r, 0.5)

@@ -1,0 +1,197 @@
+package simulation
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Flags of `make simulate`.
+var (
+	histories = flag.Int("histories", 0, "how many histories TestSimulate lives; 0: as many as -duration allows")
+	firstSeed = flag.Uint64("seed", 1, "seed of the first history of TestSimulate")
+	duration  = flag.Duration("duration", 0, "for how long TestSimulate begins new histories; 0: until -histories are lived")
+	processes = flag.Int("processes", 2, "how many processes live histories at once")
+	child     = flag.Bool("child", false, "report to the process that started this one")
+)
+
+// chunk is how many histories a process lives.
+const chunk = 256
+
+// report is what a child says of a history. Begun only: it is about to live it.
+type report struct {
+	Seed       uint64   `json:"seed"`
+	Begun      bool     `json:"begun,omitempty"`
+	Digest     string   `json:"digest,omitempty"`
+	Violations []string `json:"violations,omitempty"`
+	Steps      []string `json:"steps,omitempty"`
+	Lasted     string   `json:"lasted,omitempty"`
+}
+
+// TestSimulate lives histories in processes of their own, one processor each:
+// that makes them repeatable. Without flags it does nothing.
+func TestSimulate(t *testing.T) {
+	switch {
+	case *child:
+		live(t, os.Stdout)
+		return
+	case *histories == 0 && *duration == 0:
+		t.Skip("set -histories or -duration")
+	}
+	s := &simulation{begun: time.Now(), next: *firstSeed, left: *histories}
+	if s.left == 0 {
+		s.left = int(^uint(0) >> 1)
+	}
+	var wg sync.WaitGroup
+	for range *processes {
+		wg.Go(func() {
+			for s.chunk(t) {
+			}
+		})
+	}
+	wg.Wait()
+	s.progress("done")
+}
+
+// live is the child's part.
+func live(t *testing.T, out io.Writer) {
+	encoder := json.NewEncoder(out)
+	tell := func(r report) {
+		if err := encoder.Encode(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range *histories {
+		seed := *firstSeed + uint64(i)
+		tell(report{Seed: seed, Begun: true})
+		r := Run(t, Options{Seed: seed, Verbose: testing.Verbose()})
+		told := report{Seed: seed, Violations: r.Violations, Digest: digest(r), Lasted: r.Lasted.Round(time.Second).String()}
+		if len(r.Violations) > 0 || testing.Verbose() {
+			told.Steps = r.Steps
+		}
+		tell(told)
+	}
+}
+
+// digest stands for everything that happened.
+func digest(r Result) string {
+	h := fnv.New64a()
+	for _, line := range slices.Concat(r.Steps, r.Summary) {
+		_, _ = io.WriteString(h, line+"\n") // a hash takes everything
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+type simulation struct {
+	begun time.Time
+
+	mu     sync.Mutex
+	next   uint64
+	left   int
+	lived  int
+	failed int
+	said   time.Time
+}
+
+// chunk lives some histories in a process; false if there are no more.
+func (s *simulation) chunk(t *testing.T) bool {
+	s.mu.Lock()
+	n := min(chunk, s.left, int(Slots-s.next%Slots))
+	if *duration > 0 && time.Since(s.begun) > *duration {
+		n = 0
+	}
+	seed := s.next
+	s.next += uint64(n)
+	s.left -= n
+	s.mu.Unlock()
+	if n <= 0 {
+		return false
+	}
+	output, err := children(t, seed, n, testing.Verbose() && *histories == 1, s.hear)
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.failed++
+		t.Errorf("%v\n%s", err, output)
+	}
+	return true
+}
+
+// hear takes a report.
+func (s *simulation) hear(r report) {
+	s.mu.Lock()
+	s.lived++
+	said := time.Since(s.said) > 10*time.Second
+	if said {
+		s.said = time.Now()
+	}
+	if len(r.Violations) > 0 {
+		s.failed++
+	}
+	s.mu.Unlock()
+	if len(r.Steps) > 0 {
+		fmt.Printf("seed %d, %s\n%s\n%s\n\n", r.Seed, r.Lasted, strings.Join(r.Steps, "\n"), strings.Join(r.Violations, "\n"))
+	}
+	if said {
+		s.progress("so far")
+	}
+}
+
+func (s *simulation) progress(when string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	took := time.Since(s.begun)
+	fmt.Printf("%s: %d histories in %v, %.0f a minute, %d failed\n", when, s.lived, took.Round(time.Second), float64(s.lived)/took.Minutes(), s.failed)
+}
+
+// children lives n histories in a child and passes on what it reports. Its
+// error names the history that ended the child, its output is what else it said.
+func children(t *testing.T, seed uint64, n int, verbose bool, hear func(report)) (output string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestSimulate$", "-child",
+		fmt.Sprint("-test.v=", verbose), fmt.Sprint("-seed=", seed), fmt.Sprint("-histories=", n), "-test.timeout=0")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
+	var failures strings.Builder
+	cmd.Stderr = &failures
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	lines := bufio.NewScanner(out)
+	lines.Buffer(nil, 64<<20)
+	for lines.Scan() {
+		var r report
+		switch err := json.Unmarshal(lines.Bytes(), &r); {
+		case err != nil:
+			failures.Write(append(lines.Bytes(), '\n'))
+		case r.Begun:
+			seed = r.Seed
+		default:
+			hear(r)
+		}
+	}
+	err = cmd.Wait()
+	if err == nil {
+		err = lines.Err()
+	}
+	if err != nil {
+		err = fmt.Errorf("the process ended with the history of seed %d: %w", seed, err)
+	}
+	return failures.String(), err
+}
