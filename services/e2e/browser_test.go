@@ -63,7 +63,7 @@ func shot(ctx context.Context, t *testing.T, name string) {
 func TestAPersonClicksFromTheShopToTheLicence(t *testing.T) {
 	ctx := browser(t)
 	w := start(t, setup{})
-	shop := w.sys.Sandbox.URL()
+	shop := w.shop
 
 	do(ctx, t, "open the shop", chromedp.Navigate(shop+"/shop/"))
 	do(ctx, t, "see the shop", chromedp.WaitVisible(`input[name="q.notepad"]`))

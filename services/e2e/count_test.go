@@ -134,7 +134,7 @@ func TestAnOrderCostsFewWrites(t *testing.T) {
 		},
 	})
 	if _, err := w.notifications.PutEndpoint(t.Context(), &notificationv1.PutEndpointRequest{Endpoint: &notificationv1.Endpoint{
-		Id: standalone.DemoEndpoint, Url: w.sys.Seeding().WebhookURL,
+		Id: standalone.DemoEndpoint, Url: w.webhookURL,
 		EventTypes: []string{event.OrderCreated, event.PaymentSucceeded, event.PaymentFailed, event.ProductDelivered},
 	}}); err != nil {
 		t.Fatal(err)

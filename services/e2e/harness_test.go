@@ -10,17 +10,20 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"quittance/pkg/fault"
 	"quittance/pkg/id"
 	"quittance/pkg/rpc"
 	"quittance/pkg/seal"
 	"quittance/pkg/telemetry"
 	"quittance/pkg/testkit"
+	callbackv1 "quittance/proto/gen/go/quittance/callback/v1"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 	notificationv1 "quittance/proto/gen/go/quittance/notification/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
@@ -41,17 +44,24 @@ const (
 
 // world is a running system with its demonstration merchant.
 type world struct {
-	t             testing.TB
-	sys           *standalone.System
-	demo          standalone.Demo
+	t testing.TB
+	// shop and public are the base URLs of the sandbox and of the system.
+	shop, public string
+	// edge is where providers reach the callbacks.
+	edge          string
+	at            standalone.Addresses
+	operatorKey   seal.Secret
+	webhookURL    string
 	sandbox       *client.Client
-	conn          *grpc.ClientConn
+	callbacks     callbackv1.CallbackServiceClient
 	orders        orderv1.OrderServiceClient
 	payments      paymentv1.PaymentServiceClient
 	deliveries    deliveryv1.DeliveryServiceClient
 	verifications verificationv1.VerificationServiceClient
 	notifications notificationv1.NotificationServiceClient
 	email         string
+	// fleet is nil if all is one process.
+	fleet *fleet
 }
 
 type setup struct {
@@ -68,11 +78,19 @@ func config(dir string) standalone.Config {
 	}
 }
 
+// start starts the system for one test: in this process, or as processes of
+// its own if QUITTANCE_TEST_MODE says "processes".
 func start(t *testing.T, with setup) *world {
 	t.Helper()
 	cfg := config(t.TempDir())
 	if with.config != nil {
 		with.config(&cfg)
+	}
+	if os.Getenv("QUITTANCE_TEST_MODE") == "processes" {
+		if with.options.Engine != nil || with.options.Bus != nil || len(cfg.Telemetry.SpanProcessors) > 0 {
+			t.Skip("looks inside the process: standalone only")
+		}
+		return startProcesses(t, cfg, with)
 	}
 	sys, err := standalone.Open(t.Context(), cfg, with.options)
 	if err != nil {
@@ -95,24 +113,34 @@ func start(t *testing.T, with setup) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, sys: sys, demo: demo, sandbox: client.New(sys.Sandbox.URL())}
-	w.connect(sys.GRPCAddr(), demo.APIKey)
-	w.email = strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())) + "@example.com"
+	w := &world{
+		t: t, shop: sys.Sandbox.URL(), public: sys.PublicURL(), edge: sys.PublicURL(), at: standalone.At(sys.GRPCAddr()), operatorKey: sys.OperatorKey(),
+		webhookURL: seeding.WebhookURL, sandbox: client.New(sys.Sandbox.URL()), email: emailOf(t),
+	}
+	w.connect(demo.APIKey)
 	return w
 }
 
-// connect dials the public API with a merchant's key.
-func (w *world) connect(addr string, key seal.Secret) {
+// emailOf is a customer of this test only.
+func emailOf(t *testing.T) string {
+	return strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())) + "@example.com"
+}
+
+// connect dials the public APIs with a merchant's key.
+func (w *world) connect(key seal.Secret) {
 	w.t.Helper()
-	conn, err := rpc.Dial(addr, rpc.DialOptions{APIKey: key})
-	if err != nil {
-		w.t.Fatal(err)
+	dial := func(addr string) *grpc.ClientConn {
+		conn, err := rpc.Dial(addr, rpc.DialOptions{APIKey: key})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.t.Cleanup(func() { _ = conn.Close() })
+		return conn
 	}
-	w.t.Cleanup(func() { _ = conn.Close() })
-	w.conn = conn
-	w.orders, w.payments = orderv1.NewOrderServiceClient(conn), paymentv1.NewPaymentServiceClient(conn)
-	w.deliveries, w.verifications = deliveryv1.NewDeliveryServiceClient(conn), verificationv1.NewVerificationServiceClient(conn)
-	w.notifications = notificationv1.NewNotificationServiceClient(conn)
+	w.orders, w.payments = orderv1.NewOrderServiceClient(dial(w.at.Order)), paymentv1.NewPaymentServiceClient(dial(w.at.Payment))
+	w.deliveries, w.callbacks = deliveryv1.NewDeliveryServiceClient(dial(w.at.Delivery)), callbackv1.NewCallbackServiceClient(dial(w.at.Callback))
+	w.verifications = verificationv1.NewVerificationServiceClient(dial(w.at.Verification))
+	w.notifications = notificationv1.NewNotificationServiceClient(dial(w.at.Notification))
 }
 
 func item(product string, quantity int64) *orderv1.OrderItem {
@@ -122,14 +150,22 @@ func item(product string, quantity int64) *orderv1.OrderItem {
 // order creates an order that returns to the shop.
 func (w *world) order(items ...*orderv1.OrderItem) *orderv1.Order {
 	w.t.Helper()
-	o, err := w.orders.CreateOrder(w.t.Context(), &orderv1.CreateOrderRequest{
+	return retried(w, w.orders.CreateOrder, &orderv1.CreateOrderRequest{
 		IdempotencyKey: id.New("key"), Currency: "EUR", Customer: &orderv1.Customer{Email: w.email, Name: "Ada"},
-		Items: items, ReturnUrl: w.sys.Sandbox.URL() + "/shop/return?shop=kept",
+		Items: items, ReturnUrl: w.shop + "/shop/return?shop=kept",
 	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return o
+}
+
+// retried calls a method that may be repeated until its service is there.
+func retried[Q, A any](w *world, call func(context.Context, Q, ...grpc.CallOption) (A, error), req Q) (answer A) {
+	w.t.Helper()
+	testkit.Eventually(w.t, patience, func() (err error) {
+		if answer, err = call(w.t.Context(), req); err != nil && fault.KindOf(err) != fault.KindUnavailable {
+			w.t.Fatal(err)
+		}
+		return err
+	})
+	return answer
 }
 
 // pay walks from the pay page through the provider and back.
@@ -148,13 +184,9 @@ func (w *world) pay(o *orderv1.Order, how client.Pay) client.Visit {
 // startCards opens an attempt by cards for a customer who has not gone yet.
 func (w *world) startCards(o *orderv1.Order) *paymentv1.Attempt {
 	w.t.Helper()
-	a, err := w.payments.StartPayment(w.t.Context(), &paymentv1.StartPaymentRequest{
+	return retried(w, w.payments.StartPayment, &paymentv1.StartPaymentRequest{
 		IdempotencyKey: id.New("key"), OrderId: o.GetId(), AccountId: standalone.DemoAccount,
 	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return a
 }
 
 // payAtProvider walks the provider's pages only, until it sends the browser back.
@@ -193,10 +225,7 @@ func (w *world) awaitDelivered(orderID string) *orderv1.Order {
 // keys returns the licence keys that the merchant sees delivered, by line.
 func (w *world) keys(orderID string) map[int32][]string {
 	w.t.Helper()
-	d, err := w.deliveries.GetDelivery(w.t.Context(), &deliveryv1.GetDeliveryRequest{OrderId: orderID})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	d := retried(w, w.deliveries.GetDelivery, &deliveryv1.GetDeliveryRequest{OrderId: orderID})
 	out := map[int32][]string{}
 	for _, l := range d.GetLines() {
 		out[l.GetLineNumber()] = l.GetLicenseKeys()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -55,15 +57,26 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// freeAddr returns a loopback address that nobody listens on.
+// lastPort is the latest that freeAddr has given away. It begins anywhere below
+// the ports that systems hand out by themselves, so that no connection of
+// somebody else takes a port between a look and its use.
+var lastPort atomic.Int64
+
+// freeAddr returns a loopback address that nobody listens on, another one each
+// time.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, ports = 12_000, 18_000
+	lastPort.CompareAndSwap(0, rand.Int64N(ports)+1)
+	for range ports {
+		addr := fmt.Sprintf("127.0.0.1:%d", first+lastPort.Add(1)%ports)
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 // process is a program that tests kill and start again, with the same settings.

@@ -109,8 +109,7 @@ func TestS5ForgedCallback(t *testing.T) {
 			t.Fatalf("a forged postback was answered %d %q", try.Status, try.Body)
 		}
 	}
-	callbacks := callbackv1.NewCallbackServiceClient(w.conn)
-	list, err := callbacks.ListCallbacks(t.Context(), &callbackv1.ListCallbacksRequest{})
+	list, err := w.callbacks.ListCallbacks(t.Context(), &callbackv1.ListCallbacksRequest{})
 	if err != nil || len(list.GetCallbacks()) == 0 || list.GetCallbacks()[0].GetAccepted() || list.GetCallbacks()[0].GetRefusal() == "" {
 		t.Fatalf("not on record: %v %v", list, err)
 	}
@@ -141,7 +140,7 @@ func TestS7TheSameCallbackAHundredTimes(t *testing.T) {
 		t.Fatalf("%d keys, %d mails", len(keys[1]), len(w.mails()))
 	}
 	w.checkMails(keys)
-	list, err := callbackv1.NewCallbackServiceClient(w.conn).ListCallbacks(t.Context(), &callbackv1.ListCallbacksRequest{})
+	list, err := w.callbacks.ListCallbacks(t.Context(), &callbackv1.ListCallbacksRequest{})
 	if err != nil || len(list.GetCallbacks()) != 1 {
 		t.Fatalf("%d callbacks on record, %v", len(list.GetCallbacks()), err)
 	}

@@ -31,7 +31,7 @@ func TestS6ForgedReturn(t *testing.T) {
 		"everything that looks like yes": {"success": {"true"}, "status": {"paid", "CAPTURED", "ACCEPTED"}, "event": {"initial"}},
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
-			target := w.sys.PublicURL() + "/return/" + a.GetId()
+			target := w.public + "/return/" + a.GetId()
 			var resp *http.Response
 			if method == http.MethodGet {
 				resp, err = browser.Get(target + "?" + query.Encode())

@@ -56,7 +56,7 @@ func newStorm(t testing.TB) *storm {
 	}, "serve")
 	s.system.ready()
 	s.back = "http://" + sandboxAddr + "/shop"
-	demo, err := standalone.Seed(t.Context(), grpcAddr, "operator-key-for-storms", t.TempDir(), standalone.Seeding{
+	demo, err := standalone.Seed(t.Context(), standalone.At(grpcAddr), "operator-key-for-storms", t.TempDir(), standalone.Seeding{
 		FlexPayURL: "http://" + sandboxAddr + "/flexpay", FlexPayShop: stormShop, SignatureKey: stormKey, RefundWindow: "15s",
 		WebhookURL: "http://" + sandboxAddr + "/webhooks/" + standalone.DemoEndpoint, ReturnURL: s.back,
 	})
@@ -66,7 +66,8 @@ func newStorm(t testing.TB) *storm {
 	if err := s.sandbox.PutWebhook(t.Context(), standalone.DemoEndpoint, demo.WebhookSecret.Reveal()); err != nil {
 		t.Fatal(err)
 	}
-	s.connect(grpcAddr, demo.APIKey)
+	s.at = standalone.At(grpcAddr)
+	s.connect(demo.APIKey)
 	s.stock(demo.APIKey)
 	return s
 }

@@ -29,7 +29,7 @@ func TestP8S25AnotherMerchantsKey(t *testing.T) {
 	o = w.awaitDelivered(o.GetId())
 	attempt := o.GetPaidAttemptId()
 
-	operator, err := rpc.Dial(w.sys.GRPCAddr(), rpc.DialOptions{APIKey: w.sys.OperatorKey()})
+	operator, err := rpc.Dial(w.at.Order, rpc.DialOptions{APIKey: w.operatorKey})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,8 +44,8 @@ func TestP8S25AnotherMerchantsKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &world{t: t, sys: w.sys}
-	s.connect(w.sys.GRPCAddr(), seal.Secret(key.GetApiKey()))
+	s := &world{t: t, at: w.at}
+	s.connect(seal.Secret(key.GetApiKey()))
 	ctx := t.Context()
 
 	denied := map[string]error{}
@@ -73,7 +73,7 @@ func TestP8S25AnotherMerchantsKey(t *testing.T) {
 	list, err := s.orders.ListOrders(ctx, &orderv1.ListOrdersRequest{})
 	hooks, err2 := s.notifications.ListDeliveries(ctx, &notificationv1.ListDeliveriesRequest{})
 	endpoints, err3 := s.notifications.ListEndpoints(ctx, &notificationv1.ListEndpointsRequest{})
-	callbacks, err4 := callbackv1.NewCallbackServiceClient(s.conn).ListCallbacks(ctx, &callbackv1.ListCallbacksRequest{})
+	callbacks, err4 := s.callbacks.ListCallbacks(ctx, &callbackv1.ListCallbacksRequest{})
 	for _, err := range []error{err, err2, err3, err4} {
 		if err != nil {
 			t.Fatal(err)
@@ -83,9 +83,9 @@ func TestP8S25AnotherMerchantsKey(t *testing.T) {
 		t.Fatalf("a stranger sees %d documents", n)
 	}
 	// And none of the merchants' methods open to no key, or to the operator's.
-	for name, key := range map[string]seal.Secret{"no key": "", "operator": w.sys.OperatorKey()} {
-		x := &world{t: t, sys: w.sys}
-		x.connect(w.sys.GRPCAddr(), key)
+	for name, key := range map[string]seal.Secret{"no key": "", "operator": w.operatorKey} {
+		x := &world{t: t, at: w.at}
+		x.connect(key)
 		if _, err := x.orders.GetOrder(ctx, &orderv1.GetOrderRequest{OrderId: o.GetId()}); fault.KindOf(err) != fault.KindUnauthenticated && fault.KindOf(err) != fault.KindDenied {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -122,7 +122,7 @@ func (d *demo) run(ctx context.Context) error {
 // SeedSandbox seeds the demonstration merchant with the sandbox as its outside
 // world, and tells the sandbox the secrets it shares with the merchant.
 func (s *System) SeedSandbox(ctx context.Context, with Seeding) (Demo, error) {
-	seeded, err := Seed(ctx, s.GRPCAddr(), s.secrets.operatorKey, s.cfg.DataDir, with)
+	seeded, err := Seed(ctx, At(s.GRPCAddr()), s.secrets.operatorKey, s.cfg.DataDir, with)
 	if err != nil {
 		return Demo{}, err
 	}

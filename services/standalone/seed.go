@@ -44,11 +44,20 @@ type Seeding struct {
 	ReturnURL    string
 }
 
-// Seed creates the demonstration merchant through the public gRPC API at addr,
-// as an operator and a merchant would. What is shown only once it keeps in dir.
+// Addresses are where the public gRPC APIs of services listen: one for all in
+// one process, one each in processes of their own.
+type Addresses struct {
+	Order, Payment, Callback, Verification, Delivery, Notification string
+}
+
+// At is one address for all services.
+func At(addr string) Addresses { return Addresses{addr, addr, addr, addr, addr, addr} }
+
+// Seed creates the demonstration merchant through the public gRPC API, as an
+// operator and a merchant would. What is shown only once it keeps in dir.
 // Repeating it is harmless.
-func Seed(ctx context.Context, addr string, operatorKey seal.Secret, dir string, with Seeding) (Demo, error) {
-	operator, err := rpc.Dial(addr, rpc.DialOptions{APIKey: operatorKey})
+func Seed(ctx context.Context, at Addresses, operatorKey seal.Secret, dir string, with Seeding) (Demo, error) {
+	operator, err := rpc.Dial(at.Order, rpc.DialOptions{APIKey: operatorKey})
 	if err != nil {
 		return Demo{}, err
 	}
@@ -66,15 +75,15 @@ func Seed(ctx context.Context, addr string, operatorKey seal.Secret, dir string,
 	if err := putAccounts(ctx, merchants, with); err != nil {
 		return Demo{}, err
 	}
-	merchant, err := rpc.Dial(addr, rpc.DialOptions{APIKey: seal.Secret(key)})
+	if err := putProducts(ctx, at, seal.Secret(key)); err != nil {
+		return Demo{}, err
+	}
+	notification, err := rpc.Dial(at.Notification, rpc.DialOptions{APIKey: seal.Secret(key)})
 	if err != nil {
 		return Demo{}, err
 	}
-	defer merchant.Close()
-	if err := putProducts(ctx, merchant); err != nil {
-		return Demo{}, err
-	}
-	endpoint, err := notificationv1.NewNotificationServiceClient(merchant).PutEndpoint(ctx, &notificationv1.PutEndpointRequest{
+	defer func() { _ = notification.Close() }()
+	endpoint, err := notificationv1.NewNotificationServiceClient(notification).PutEndpoint(ctx, &notificationv1.PutEndpointRequest{
 		Endpoint: &notificationv1.Endpoint{Id: DemoEndpoint, Url: with.WebhookURL},
 	})
 	if err != nil {
@@ -125,8 +134,18 @@ func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, w
 	return nil
 }
 
-func putProducts(ctx context.Context, conn grpc.ClientConnInterface) error {
-	catalog := orderv1.NewCatalogServiceClient(conn)
+func putProducts(ctx context.Context, at Addresses, key seal.Secret) error {
+	order, err := rpc.Dial(at.Order, rpc.DialOptions{APIKey: key})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = order.Close() }()
+	delivery, err := rpc.Dial(at.Delivery, rpc.DialOptions{APIKey: key})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = delivery.Close() }()
+	catalog := orderv1.NewCatalogServiceClient(order)
 	for _, p := range []*orderv1.Product{{
 		Id: "notepad", Name: "Notepad Pro", DeliveryMethod: orderv1.DeliveryMethod_DELIVERY_METHOD_POOL,
 		Prices: []*orderv1.Money{{Minor: 1999, Currency: "EUR"}, {Minor: 2199, Currency: "USD"}},
@@ -143,7 +162,7 @@ func putProducts(ctx context.Context, conn grpc.ClientConnInterface) error {
 			return fmt.Errorf("put product %s: %w", p.GetId(), err)
 		}
 		if p.GetDeliveryMethod() == orderv1.DeliveryMethod_DELIVERY_METHOD_POOL {
-			if err := importKeys(ctx, conn, p.GetId()); err != nil {
+			if err := importKeys(ctx, delivery, p.GetId()); err != nil {
 				return err
 			}
 		}
