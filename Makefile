@@ -39,6 +39,10 @@ test: ## the tests of all modules
 race: ## the tests of all modules under the race detector (needs a C compiler), without the longest
 	CGO_ENABLED=1 $(GO) test -race -short -p $(P) -timeout 15m $(TEST) $(MODULES)
 
+.PHONY: ferret
+ferret: ## the MongoDB engine on FerretDB, a module of its own (large dependencies)
+	cd pkg/docstore/mongo/ferrettest && GOWORK=off $(GO) vet . && GOWORK=off $(GO) test -short -timeout 5m $(TEST) .
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (20s, or 10000x)
 	GO=$(GO) scripts/fuzz.sh $(FUZZTIME)

@@ -75,35 +75,33 @@ func (s *store) one(ctx context.Context, filter bson.D) (*docstore.Record, error
 // Update implements docstore.Store. A document that was updated or marked
 // between reading and writing is read again, after a pause that grows.
 func (s *store) Update(ctx context.Context, id string, change func(*docstore.Record) error) (*docstore.Record, error) {
-	var next *docstore.Record
-	var refused error // by change: it goes out as it is
-	err := s.engine.call(ctx, func() error {
-		for lost := 0; ; lost++ {
-			if err := pause(ctx, lost); err != nil {
-				return err
-			}
-			old, err := s.one(ctx, byID(id))
-			if err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if next, refused = engine.Change(s.spec, old, change); refused != nil {
-				return nil
-			}
-			if done, err := s.replace(ctx, unmoved(old), old, stored(next)); err != nil || done {
-				return err
-			}
+	for lost := 0; ; lost++ {
+		if err := pause(ctx, lost); err != nil {
+			return nil, err
 		}
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case refused != nil:
-		return nil, refused
+		old, err := s.Get(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		next, err := engine.Change(s.spec, old, change)
+		if err != nil {
+			return nil, err
+		}
+		done := false
+		err = s.engine.call(ctx, func() (err error) {
+			done, err = s.replace(ctx, unmoved(old), old, stored(next))
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			return next, nil
+		}
 	}
-	return next, nil
 }
 
 // replace makes next of old if the filter still finds it.
