@@ -8,6 +8,7 @@ import (
 
 	"quittance/pkg/docstore"
 	"quittance/pkg/event"
+	"quittance/pkg/fault"
 	callbackv1 "quittance/proto/gen/go/quittance/callback/v1"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
@@ -69,8 +70,11 @@ func (w *world) ending(b *bought) (*ending, error) {
 	}
 	e := &ending{bought: b, order: o, events: list.GetEvents()}
 	d, err := deliveryv1.NewDeliveryServiceClient(w.merchant(deliveryName)).GetDelivery(w.ctx, &deliveryv1.GetDeliveryRequest{OrderId: b.id})
-	if err == nil {
+	switch {
+	case err == nil:
 		e.delivery = d
+	case fault.KindOf(err) != fault.KindNotFound:
+		w.fail("P3: the delivery of order %d can't be read: %v", b.n, err)
 	}
 	return e, nil
 }
@@ -120,6 +124,7 @@ func (w *world) checkMoney(e *ending) {
 		case !counts && e.has(event.PaymentDuplicate):
 		case !counts && state == onHold:
 		case !counts && !s.keeps() && e.has(event.PaymentFailed):
+		case !counts && !s.keeps() && state == paid: // nothing was lost, and nothing is owed
 		default:
 			w.fail("P1: order %d is %v (paid by this attempt: %v), but the provider says of its sale: %s, took %s of %s, gave back %s",
 				e.n, state, counts, s.word, s.captured, s.ordered, s.returned)
