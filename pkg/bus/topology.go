@@ -29,10 +29,10 @@ func Topology() Table {
 			event.PaymentStarted, event.PaymentReturned, event.PaymentConfirmed, event.CallbackReceived,
 			// The order's answers to payment.verified.
 			event.PaymentSucceeded, event.PaymentFailed, event.PaymentDuplicate, event.OrderOnHold,
-			event.OrderRefunded, event.PaymentAcknowledged,
+			event.OrderRefunded, event.OrderCanceled, event.PaymentAcknowledged,
 		}),
 		"delivery": slices.Concat(reference, []string{
-			event.PaymentSucceeded, event.OrderRefunded,
+			event.PaymentSucceeded, event.OrderRefunded, event.OrderCanceled,
 			// The order's answers to delivery.completed.
 			event.ProductDelivered, event.DeliveryAcknowledged,
 		}),

@@ -66,6 +66,7 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	h := &handle.Handlers{Deliveries: ds}
 	base.On(event.PaymentSucceeded, h.PaymentSucceeded)
 	base.On(event.OrderRefunded, h.OrderRefunded)
+	base.On(event.OrderCanceled, h.OrderRefunded)
 	base.On(event.ProductDelivered, h.ProductDelivered)
 	base.On(event.DeliveryAcknowledged, h.DeliveryAcknowledged)
 	return &Service{base: base, Reference: ref, server: &edge.Server{Deliveries: ds, Products: ref}}, nil

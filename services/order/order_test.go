@@ -264,7 +264,7 @@ func TestListEventsMissesNothing(t *testing.T) {
 	if read(); len(seen) != want {
 		t.Fatalf("seen %d of %d events", len(seen), want)
 	}
-	for _, bad := range []string{strings.Repeat("9", 100), "x/y"} {
+	for _, bad := range []string{strings.Repeat("9", 100), "x/y", "~~~/", "99991231T000000.000000000/", "\x00", "/x"} {
 		if _, err := orders.ListEvents(t.Context(), &orderv1.ListEventsRequest{Cursor: bad}); !slices.Contains(fields(err), "cursor") {
 			t.Fatal(err)
 		}

@@ -115,7 +115,7 @@ func newWorld(t *testing.T) *world {
 	w.publish("ref.account", "cards", &orderv1.Reference{Kind: reference.KindAccount, Id: "cards", Version: 1, Item: &orderv1.Reference_Account{
 		Account: &orderv1.SealedAccount{
 			Account: &orderv1.ProviderAccount{Id: "cards", MerchantId: "acme", Provider: "flexpay", Settings: map[string]string{
-				"shop_id": "1", "base_url": status.URL, "first": "50ms", "then": "50ms,100ms", "life": "1h", "refund_window": "300ms",
+				"shop_id": "1", "base_url": status.URL, "first": "50ms", "then": "50ms,100ms", "life": "1h", "refund_window": "300ms", "status.on_hold": "FROZEN", "status.failed": "DECLINED",
 			}},
 			SealedSecrets: map[string]string{"signature_key": sealed},
 		},
@@ -161,7 +161,7 @@ func (w *world) started(attempt string) {
 
 func (w *world) callback(id, reference, claim string) {
 	w.publish(event.CallbackReceived, id, &eventv1.CallbackReceived{
-		CallbackId: id, AccountId: "cards", Provider: "flexpay", MerchantId: "acme", Reference: reference, Claim: claim,
+		CallbackId: id, AccountId: "cards", Provider: "flexpay", MerchantId: "acme", Reference: reference, TransactionId: "s1", Claim: claim,
 		AcknowledgeTime: timestamppb.Now(), Signed: true,
 	})
 }

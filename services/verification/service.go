@@ -49,7 +49,7 @@ func New(ctx context.Context, d service.Deps, orders grpc.ClientConnInterface, c
 	base.On(event.CallbackReceived, h.CallbackReceived)
 	base.On(event.PaymentAcknowledged, h.PaymentAcknowledged)
 	for _, answer := range []string{
-		event.PaymentSucceeded, event.PaymentFailed, event.PaymentDuplicate, event.OrderOnHold, event.OrderRefunded,
+		event.PaymentSucceeded, event.PaymentFailed, event.PaymentDuplicate, event.OrderOnHold, event.OrderRefunded, event.OrderCanceled,
 	} {
 		base.On(answer, h.OrderAnswered)
 	}

@@ -3,6 +3,7 @@ package verification_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func TestP1S8TheWrongMoneyGoesOnHold(t *testing.T) {
 
 func TestP1OneTransactionPaysOneAttempt(t *testing.T) {
 	w := newWorld(t)
-	w.provider(func(ref string) string { return sale(ref, "the-same", "9.99", "EUR") })
+	w.provider(func(ref string) string { return sale(ref, "s1", "9.99", "EUR") })
 	first := w.start()
 	w.callback("clb_1", first, "paid")
 	if f := w.told(first, 1); f.GetOutcome() != paid {
@@ -83,6 +84,19 @@ func TestP1OneTransactionPaysOneAttempt(t *testing.T) {
 	w.callback("clb_2", second, "paid")
 	if f := w.told(second, 1); f.GetOutcome() != onHold {
 		t.Fatalf("%v", f)
+	}
+	// Nor by way of an answer that names the transaction before it pays.
+	for _, word := range []string{"FROZEN", "DECLINED"} {
+		w.provider(func(ref string) string { return strings.Replace(sale(ref, "s1", "9.99", "EUR"), "APPROVED", word, 1) })
+		third := w.start()
+		if f := w.told(third, 1); f.GetOutcome() == paid || f.GetTransactionId() != "s1" {
+			t.Fatalf("%v", f)
+		}
+		w.provider(func(ref string) string { return sale(ref, "s1", "9.99", "EUR") })
+		w.callback("clb_"+word, third, "paid")
+		if f := w.told(third, 2); f.GetOutcome() != onHold || f.GetHoldReason() != orderv1.HoldReason_HOLD_REASON_MISMATCH {
+			t.Fatalf("after %s: %v", word, f)
+		}
 	}
 }
 

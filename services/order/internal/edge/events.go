@@ -48,8 +48,8 @@ func listEvents(ctx context.Context, find finder, now time.Time, pageSize int32,
 		return nil, err
 	}
 	from, after, _ := strings.Cut(cursor, "/")
-	if len(from) > 40 {
-		return nil, fault.Invalid("cursor", "is not a cursor of an earlier answer")
+	if at, err := orders.ParseTimeKey(from); from != "" && (err != nil || at.After(now.Add(overlap))) {
+		return nil, fault.Invalid("cursor", "is not one of an earlier answer")
 	}
 	docs, next, err := find(ctx, docstore.Query{Index: "changed", From: from, After: after, Limit: size, AllTenants: true})
 	if err != nil {

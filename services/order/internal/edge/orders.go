@@ -101,7 +101,7 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 		}
 	}
 	o := &order.Order{
-		ID: orderID, Merchant: merchantID, Reference: req.GetReference(), Token: id.Token(),
+		ID: orderID, Merchant: merchantID, Reference: req.GetReference(), TokenHash: orders.TokenHash(s.Orders.Token(orderID)),
 		Customer: order.Customer{
 			Email: req.GetCustomer().GetEmail(), Name: req.GetCustomer().GetName(), Locale: req.GetCustomer().GetLocale(),
 		},
@@ -150,7 +150,7 @@ func priceIn(p *orderv1.Product, currency string) (money.Amount, bool) {
 // answer is the order's view with the customer's link.
 func (s *Orders) answer(o *order.Order) *orderv1.Order {
 	v := o.View()
-	v.PayUrl = s.PayURL + "/pay/" + o.Token
+	v.PayUrl = s.PayURL + "/pay/" + s.Orders.Token(o.ID)
 	return v
 }
 

@@ -7,6 +7,7 @@ import (
 	"quittance/pkg/fault"
 	"quittance/pkg/reference"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	"quittance/services/order/internal/orders"
 )
 
 // Refs implements the internal ReferenceService.
@@ -43,7 +44,7 @@ func (s *Refs) GetOrderByToken(ctx context.Context, req *orderv1.GetOrderByToken
 	if req.GetToken() == "" {
 		return nil, fault.NotFound("order")
 	}
-	docs, _, err := s.Orders.Orders.Find(ctx, docstore.Query{AllTenants: true, Index: "token", Equal: req.GetToken(), Limit: 1})
+	docs, _, err := s.Orders.Orders.Find(ctx, docstore.Query{AllTenants: true, Index: "token", Equal: orders.TokenHash(req.GetToken()), Limit: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,8 @@ func (h *Handlers) DeliveryDelayed(ctx context.Context, e event.Event) error {
 		return bus.Permanent(err)
 	}
 	_, err := h.Orders.For(fact.GetMerchantId()).Update(ctx, fact.GetOrderId(), func(o *order.Order, ch *docstore.Change) error {
-		list := o.Delayed(fact.GetLineNumbers(), fact.GetProblem(), h.Orders.Now())
-		if len(list) == 0 {
+		list, changed := o.Delayed(fact.GetLineNumbers(), fact.GetProblem(), h.Orders.Now())
+		if !changed {
 			return docstore.ErrUnchanged
 		}
 		return h.Orders.Announce(ch, o, list)

@@ -44,8 +44,9 @@ type Order struct {
 	Prepaid   bool              `json:"prepaid,omitempty"`
 	ReturnURL string            `json:"return_url,omitempty"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
-	// Token names the order in the customer's links: unguessable.
-	Token string `json:"token"`
+	// TokenHash finds the order by the token in the customer's links, which is
+	// derived and never stored.
+	TokenHash string `json:"token_hash"`
 	// Request is a hash of the creating request, to tell a repeat from a
 	// different request with the same idempotency key.
 	Request string `json:"request"`
@@ -91,6 +92,8 @@ type Line struct {
 	Method   orderv1.DeliveryMethod `json:"method"`
 	MailText string                 `json:"mail_text,omitempty"`
 	State    DeliveryState          `json:"state"`
+	// Delayed: it was announced that the line must wait.
+	Delayed bool `json:"delayed,omitempty"`
 }
 
 // Hold is an open question about the order's money.
@@ -160,12 +163,12 @@ func NextDue(o *Order) time.Time {
 // that everything is. Nothing is awaited once the money went back.
 func (o *Order) awaitsDelivery() bool {
 	switch o.Payment {
-	case orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK:
+	case orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK,
+		orderv1.PaymentState_PAYMENT_STATE_CANCELED:
 		return false
 	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED, orderv1.PaymentState_PAYMENT_STATE_UNPAID,
 		orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, orderv1.PaymentState_PAYMENT_STATE_PAID,
-		orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CANCELED,
-		orderv1.PaymentState_PAYMENT_STATE_EXPIRED, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
+		orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
 	}
 	return !o.AskedDelivery.IsZero() && o.Delivery != orderv1.DeliveryState_DELIVERY_STATE_DELIVERED
 }

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -134,6 +135,76 @@ func TestP1WrongAmountGoesOnHold(t *testing.T) {
 	// The same attempt with the right amount later does not end it (the merchant does).
 	if got, _ = o.Verified(fact("a", verificationv1.Outcome_OUTCOME_PAID, 2, o), t0); len(got) != 0 || o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD {
 		t.Fatalf("%v %v", o.Payment, types(got))
+	}
+}
+
+// TestMoneyThatComesWhileAQuestionIsOpen: the exact money of a second attempt
+// pays the order; what the first brought is announced as too much. And the money
+// of a questioned attempt going back opens the order again.
+func TestMoneyThatComesWhileAQuestionIsOpen(t *testing.T) {
+	for name, second := range map[string]Outcome{"paid": verificationv1.Outcome_OUTCOME_PAID, "given back": verificationv1.Outcome_OUTCOME_REFUNDED} {
+		o, _ := fresh(t, 1, false)
+		wrong := fact("a", verificationv1.Outcome_OUTCOME_PAID, 1, o)
+		wrong.Captured.Minor--
+		o.Verified(wrong, t0)
+		if name == "paid" {
+			got, _ := o.Verified(fact("b", second, 1, o), t0)
+			if o.Payment != orderv1.PaymentState_PAYMENT_STATE_PAID || o.PaidBy != "b" || !slices.Equal(types(got), []string{event.PaymentSucceeded, event.PaymentDuplicate}) || got[1].Attempt != "a" {
+				t.Fatalf("%s: %v %v", name, o.Payment, types(got))
+			}
+			continue
+		}
+		got, _ := o.Verified(fact("a", second, 2, o), t0)
+		if o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID || o.Hold != nil || !slices.Equal(types(got), []string{event.PaymentFailed}) {
+			t.Fatalf("%s: %v %v", name, o.Payment, types(got))
+		}
+	}
+}
+
+// TestAnAuthorizationThatEnds: delivery was asked for on the strength of it; the
+// order is canceled, which closes what is not delivered.
+func TestAnAuthorizationThatEnds(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	f := fact("a", verificationv1.Outcome_OUTCOME_AUTHORIZED, 1, o)
+	f.DeliverOnAuthorized = true
+	if got, _ := o.Verified(f, t0); !slices.Equal(types(got), []string{event.PaymentSucceeded}) || o.Payment != orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED {
+		t.Fatalf("%v %v", o.Payment, types(got))
+	}
+	little := fact("b", verificationv1.Outcome_OUTCOME_PAID, 1, o)
+	little.Captured.Minor = 1
+	if got, _ := o.Verified(little, t0); !slices.Equal(types(got), []string{event.PaymentDuplicate}) || o.Payment != orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED {
+		t.Fatalf("%v %v", o.Payment, types(got))
+	}
+	if got, _ := o.Verified(fact("a", verificationv1.Outcome_OUTCOME_CANCELED, 2, o), t0); !slices.Equal(types(got), []string{event.OrderCanceled}) || !NextDue(o).IsZero() {
+		t.Fatalf("%v %v due %v", o.Payment, types(got), NextDue(o))
+	}
+}
+
+func TestPartlyGivenBackBeforeWeHeardOfIt(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	f := fact("a", verificationv1.Outcome_OUTCOME_REFUNDED, 1, o)
+	f.Refunded.Minor = 1
+	got, _ := o.Verified(f, t0)
+	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED || !slices.Equal(types(got), []string{event.PaymentSucceeded, event.OrderRefunded}) {
+		t.Fatalf("%v %v", o.Payment, types(got))
+	}
+}
+
+// TestDelaysAreAnnouncedOncePerLine, whatever the reason says meanwhile.
+func TestDelaysAreAnnouncedOncePerLine(t *testing.T) {
+	o, _ := fresh(t, 50, true)
+	all := []int32{}
+	for n := range 50 {
+		all = append(all, int32(n+1))
+	}
+	events := 0
+	for n := range 50 {
+		got, _ := o.Delayed(all[n:], fmt.Sprint("waits for ", 50-n), t0)
+		done, _ := o.Completed(all[n:n+1], t0)
+		events += len(got) + len(done)
+	}
+	if events != 50+50+1 {
+		t.Fatalf("%d events", events)
 	}
 }
 

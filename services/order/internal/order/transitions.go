@@ -96,9 +96,6 @@ func (o *Order) paid(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 	if got := o.Attempts[f.GetAttemptId()].Captured; got != o.Total {
 		return o.hold(f, fmt.Sprintf("paid %s, ordered %s", got, o.Total), now)
 	}
-	if o.Hold != nil && o.Hold.Attempt != f.GetAttemptId() && o.Hold.Reason == orderv1.HoldReason_HOLD_REASON_MISMATCH {
-		return nil // the merchant's decision on the other attempt is still open
-	}
 	switch o.Payment {
 	case orderv1.PaymentState_PAYMENT_STATE_UNPAID:
 		return []Announcement{o.pay(f.GetAttemptId(), f.GetRevision(), now)}
@@ -113,10 +110,7 @@ func (o *Order) paid(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 		}
 		return []Announcement{o.pay(f.GetAttemptId(), f.GetRevision(), now)}
 	case orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
-		if o.Hold.Reason == orderv1.HoldReason_HOLD_REASON_PROVIDER_REVIEW {
-			return []Announcement{o.pay(f.GetAttemptId(), f.GetRevision(), now)}
-		}
-		return nil // a mismatch is the merchant's to decide
+		return o.paidOnHold(f, now)
 	case orderv1.PaymentState_PAYMENT_STATE_CANCELED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
 		return o.hold(f, fmt.Sprintf("paid %s after the order was %s", o.Total, word(o.Payment)), now)
 	case orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED,
@@ -128,6 +122,23 @@ func (o *Order) paid(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
 	}
 	return nil
+}
+
+// paidOnHold: the exact money came while a question was open. A review is
+// answered by it. A mismatch of this attempt stays the merchant's to decide; the
+// money of another attempt is now too much, which is announced.
+func (o *Order) paidOnHold(f *eventv1.PaymentVerified, now time.Time) []Announcement {
+	held := *o.Hold
+	if held.Reason == orderv1.HoldReason_HOLD_REASON_MISMATCH && held.Attempt == f.GetAttemptId() {
+		return nil
+	}
+	out := []Announcement{o.pay(f.GetAttemptId(), f.GetRevision(), now)}
+	if held.Reason == orderv1.HoldReason_HOLD_REASON_MISMATCH {
+		extra := o.announce(event.PaymentDuplicate, now)
+		extra.Attempt, extra.Revision = held.Attempt, o.Attempts[held.Attempt].Revision
+		out = append(out, extra)
+	}
+	return out
 }
 
 // authorized: the money is reserved. Whether that is enough to deliver is the
@@ -163,13 +174,15 @@ func (o *Order) questioned(f *eventv1.PaymentVerified, now time.Time) []Announce
 func (o *Order) hold(f *eventv1.PaymentVerified, detail string, now time.Time) []Announcement {
 	switch o.Payment {
 	case orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED,
-		orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK:
+		orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK,
+		orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
 		if o.PaidBy != f.GetAttemptId() {
 			return []Announcement{o.announceAttempt(event.PaymentDuplicate, f, now)}
 		}
-		return nil
-	case orderv1.PaymentState_PAYMENT_STATE_UNPAID, orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
-		orderv1.PaymentState_PAYMENT_STATE_CANCELED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED,
+		if o.Payment != orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED {
+			return nil
+		}
+	case orderv1.PaymentState_PAYMENT_STATE_UNPAID, orderv1.PaymentState_PAYMENT_STATE_CANCELED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED,
 		orderv1.PaymentState_PAYMENT_STATE_ON_HOLD, orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
 	}
 	reason := f.GetHoldReason()
@@ -183,10 +196,15 @@ func (o *Order) hold(f *eventv1.PaymentVerified, detail string, now time.Time) [
 
 // failed: this attempt came to nothing. The order stays open for another one.
 func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string, now time.Time) []Announcement {
-	reviewed := o.Hold != nil && o.Hold.Attempt == f.GetAttemptId() && o.Hold.Reason == orderv1.HoldReason_HOLD_REASON_PROVIDER_REVIEW
+	questioned := o.Payment == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD && o.Hold.Attempt == f.GetAttemptId()
+	reserved := o.Payment == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED && o.PaidBy == f.GetAttemptId()
 	switch {
-	case o.Payment == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD && reviewed,
-		o.Payment == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED && o.PaidBy == f.GetAttemptId() && o.AskedDelivery.IsZero():
+	case reserved && !o.AskedDelivery.IsZero():
+		// Delivery was asked for on the strength of an authorization that is
+		// gone: what is not delivered yet must not be.
+		o.Payment, o.PaymentProblem = orderv1.PaymentState_PAYMENT_STATE_CANCELED, reason
+		return []Announcement{o.announceAttempt(event.OrderCanceled, f, now)}
+	case questioned, reserved:
 		o.Payment, o.Hold, o.PaidBy = orderv1.PaymentState_PAYMENT_STATE_UNPAID, nil, ""
 	case o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID, over(before.Outcome):
 		return nil
@@ -197,8 +215,14 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 
 // givenBack: money went back to the customer, or never stayed.
 func (o *Order) givenBack(f *eventv1.PaymentVerified, a Attempt, now time.Time) []Announcement {
+	var out []Announcement
 	if o.PaidBy != f.GetAttemptId() {
-		return o.failed(f, Attempt{}, "the provider gave the money back", now)
+		partly := a.Captured == o.Total && a.Refunded.Minor < a.Captured.Minor
+		if !partly || o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID {
+			return o.failed(f, Attempt{}, "the provider gave the money back", now)
+		}
+		// Paid, and a part given back before we first heard of it.
+		out = append(out, o.pay(f.GetAttemptId(), f.GetRevision(), now))
 	}
 	switch {
 	case f.GetOutcome() == verificationv1.Outcome_OUTCOME_CHARGED_BACK:
@@ -208,7 +232,7 @@ func (o *Order) givenBack(f *eventv1.PaymentVerified, a Attempt, now time.Time) 
 	default:
 		o.Payment = orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED
 	}
-	return []Announcement{o.announceAttempt(event.OrderRefunded, f, now)}
+	return append(out, o.announceAttempt(event.OrderRefunded, f, now))
 }
 
 // Completed merges which lines have reached the customer. known is true if the
@@ -235,22 +259,23 @@ func (o *Order) Completed(lines []int32, now time.Time) (out []Announcement, kno
 	return out, false
 }
 
-// Delayed notes that lines can't be delivered now, and why.
-func (o *Order) Delayed(lines []int32, problem string, now time.Time) []Announcement {
+// Delayed notes that lines can't be delivered now, and why. Each line's delay
+// is announced once; changed is false if nothing is news.
+func (o *Order) Delayed(lines []int32, problem string, now time.Time) (out []Announcement, changed bool) {
 	if o.DeliveryProblem == problem || o.Delivery == orderv1.DeliveryState_DELIVERY_STATE_DELIVERED {
-		return nil
+		return nil, false
 	}
 	o.DeliveryProblem = problem
-	var out []Announcement
 	for _, n := range lines {
-		if n < 1 || int(n) > len(o.Lines) || o.Lines[n-1].State == orderv1.DeliveryState_DELIVERY_STATE_DELIVERED {
+		if n < 1 || int(n) > len(o.Lines) || o.Lines[n-1].Delayed || o.Lines[n-1].State == orderv1.DeliveryState_DELIVERY_STATE_DELIVERED {
 			continue
 		}
+		o.Lines[n-1].Delayed = true
 		a := o.announce(event.ProductDeliveryDelayed, now)
 		a.Line = int(n)
 		out = append(out, a)
 	}
-	return out
+	return out, true
 }
 
 // pay makes the order paid and asks for its delivery.

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"quittance/pkg/event"
 	"quittance/pkg/money"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
@@ -50,7 +51,7 @@ func (o *Order) Payload(a Announcement) *eventv1.OrderEvent {
 		AttemptId: a.Attempt, AttemptRevision: a.Revision,
 	}
 	for _, l := range o.Lines {
-		if l.MailText != "" {
+		if l.MailText != "" && a.Type == event.PaymentSucceeded { // what the delivery service needs
 			if e.MailTexts == nil {
 				e.MailTexts = map[string]string{}
 			}

@@ -5,6 +5,8 @@ package orders
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -21,8 +23,26 @@ type Orders struct {
 	base *service.Base
 }
 
+// Token is the unguessable name of an order in its customer's links. It is
+// derived from the order's id under the keyring's fingerprint key, so that it
+// need not be stored.
+func (os *Orders) Token(orderID string) string {
+	return os.base.Keyring.Fingerprint([]byte(orderID), "customer token")
+}
+
+// TokenHash is what is stored and indexed of a token.
+func TokenHash(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
 // TimeKey formats a time so that keys sort by time.
-func TimeKey(t time.Time) string { return t.UTC().Format("20060102T150405.000000000") }
+func TimeKey(t time.Time) string { return t.UTC().Format(timeKey) }
+
+// ParseTimeKey is the inverse of TimeKey.
+func ParseTimeKey(key string) (time.Time, error) { return time.Parse(timeKey, key) }
+
+const timeKey = "20060102T150405.000000000"
 
 // Open opens the collection and adds its due work to the service.
 func Open(ctx context.Context, b *service.Base) (*Orders, error) {
@@ -31,7 +51,7 @@ func Open(ctx context.Context, b *service.Base) (*Orders, error) {
 		Indexes: map[string]func(*order.Order) string{
 			"created": func(o *order.Order) string { return TimeKey(o.Created) },
 			"changed": func(o *order.Order) string { return TimeKey(o.Changed) },
-			"token":   func(o *order.Order) string { return o.Token },
+			"token":   func(o *order.Order) string { return o.TokenHash },
 		},
 		NextDue: order.NextDue,
 	})

@@ -52,17 +52,9 @@ func (h *Handlers) find(ctx context.Context, key string) (string, error) {
 
 func (h *Handlers) calledBack(ctx context.Context, attempt string, fact *eventv1.CallbackReceived) error {
 	vs := h.Verifications
-	terms, err := vs.Terms(ctx, fact.GetAccountId())
-	if err != nil {
-		return err
-	}
-	_, err = vs.For(fact.GetMerchantId()).Update(ctx, attempt, func(v *verification.Verification, ch *docstore.Change) error {
-		changed, known := v.CalledBack(fact, terms.Schedule, vs.Now())
-		switch {
-		case known:
+	_, err := vs.For(fact.GetMerchantId()).Update(ctx, attempt, func(v *verification.Verification, ch *docstore.Change) error {
+		if v.CalledBack(fact, vs.Now()) {
 			return vs.AcknowledgeCallbacks(ch, v, []string{fact.GetCallbackId()})
-		case changed:
-			return vs.Tell(ch, v, terms)
 		}
 		return nil
 	})

@@ -80,12 +80,11 @@ func (v *Verification) Returned(providerReference string, now time.Time) bool {
 	return v.Prompt(now) || news
 }
 
-// CalledBack notes an acknowledged callback. It reports known if the callback
-// had its answer already, and changed if the facts changed: a paid answer that
-// only waited for this acknowledgement counts now.
-func (v *Verification) CalledBack(f *eventv1.CallbackReceived, s Schedule, now time.Time) (changed, known bool) {
+// CalledBack notes an acknowledged callback, as a hint to ask now. It reports
+// known if the callback had its answer already.
+func (v *Verification) CalledBack(f *eventv1.CallbackReceived, now time.Time) (known bool) {
 	if slices.Contains(v.Answered, f.GetCallbackId()) {
-		return false, true
+		return true
 	}
 	if !slices.Contains(v.Callbacks, f.GetCallbackId()) {
 		v.Callbacks = append(v.Callbacks, f.GetCallbackId())
@@ -95,14 +94,11 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, s Schedule, now t
 			v.ChargedBack = v.ChargedBack || f.GetClaim() == ClaimChargedBack
 		}
 	}
-	if f.GetClaim() == ClaimPaid && v.Acknowledged.IsZero() {
-		v.Acknowledged = f.GetAcknowledgeTime().AsTime()
-		if v.Unpaid != nil {
-			return v.Answer(*v.Unpaid, s, now), false
-		}
+	if f.GetClaim() == ClaimPaid && !slices.Contains(v.Acknowledged, f.GetTransactionId()) && len(v.Acknowledged) < keptAnswers {
+		v.Acknowledged = append(v.Acknowledged, f.GetTransactionId())
 	}
 	v.Prompt(now)
-	return false, false
+	return false
 }
 
 // Claims of callbacks that mean something here.
@@ -168,7 +164,7 @@ func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
 		if a.Outcome == verificationv1.Outcome_OUTCOME_PAID && a.AckOrRefund && !v.keeps(a, s, now) {
 			return Facts{Outcome: verificationv1.Outcome_OUTCOME_PENDING, Raw: a.Raw}
 		}
-		v.Unpaid = nil
+		v.Unsure = false
 	case verificationv1.Outcome_OUTCOME_ON_HOLD:
 		f.HoldReason = orderv1.HoldReason_HOLD_REASON_PROVIDER_REVIEW
 	case verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
@@ -176,7 +172,7 @@ func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
 		if f.Refunded.Currency == "" {
 			f.Refunded = v.Facts.Captured
 		}
-		v.Unpaid = nil
+		v.Unsure = false
 	case verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED, verificationv1.Outcome_OUTCOME_EXPIRED,
 		verificationv1.Outcome_OUTCOME_PENDING, verificationv1.Outcome_OUTCOME_UNSPECIFIED:
 	}
@@ -205,10 +201,10 @@ func (v *Verification) keeps(a Report, s Schedule, now time.Time) bool {
 	}
 	over := !now.Before(v.FirstPaid.Add(s.RefundWindow))
 	v.Rechecked = v.Rechecked || over
-	if over || !v.Acknowledged.IsZero() {
+	if over || slices.Contains(v.Acknowledged, a.TransactionID) {
 		return true
 	}
-	v.Unpaid = &a
+	v.Unsure = true
 	return false
 }
 
@@ -276,7 +272,7 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 			}
 		}
 		return false
-	case 4, 5, 6:
+	case 5, 6:
 		return false
 	}
 	if s.First == 0 {
@@ -286,7 +282,7 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 		return v.expire(now)
 	}
 	v.NextAsk = now.Add(pause(s, times))
-	if v.Unpaid != nil {
+	if v.Unsure {
 		if window := v.FirstPaid.Add(s.RefundWindow); window.Before(v.NextAsk) {
 			v.NextAsk = window
 		}

@@ -43,11 +43,12 @@ type Verification struct {
 
 	// ProviderReference is what only the browser brought.
 	ProviderReference string `json:"provider_reference,omitempty"`
-	// Acknowledged is when we first acknowledged a callback that claims paid.
-	Acknowledged time.Time `json:"acknowledged,omitzero"`
-	// Unpaid is a paid answer of an ack-or-refund provider that doesn't count
-	// yet, and FirstPaid when it was first given.
-	Unpaid    *Report   `json:"unpaid,omitempty"`
+	// Acknowledged are the transactions of callbacks that claim paid and that we
+	// have acknowledged.
+	Acknowledged []string `json:"acknowledged,omitempty"`
+	// Unsure: an ack-or-refund provider says paid, but the answer doesn't count
+	// yet. FirstPaid is when it first said so.
+	Unsure    bool      `json:"unsure,omitempty"`
 	FirstPaid time.Time `json:"first_paid,omitzero"`
 	// Rechecked: the provider was asked once more after its refund window.
 	Rechecked bool `json:"rechecked,omitempty"`

@@ -186,8 +186,11 @@ var outcomes = map[provider.State]verification.Outcome{
 // attempt has it.
 func (vs *Verifications) Bind(ctx context.Context, v *verification.Verification, r verification.Report) (verification.Report, error) {
 	paying := r.Outcome == verificationv1.Outcome_OUTCOME_PAID || r.Outcome == verificationv1.Outcome_OUTCOME_AUTHORIZED
-	if !paying || r.TransactionID == "" || r.TransactionID == v.Facts.TransactionID {
+	if !paying || r.TransactionID == "" {
 		return r, nil
+	}
+	if v.Facts.Outcome == r.Outcome && v.Facts.TransactionID == r.TransactionID {
+		return r, nil // it counted before, so it is bound
 	}
 	txn := id.Derived("txn", v.Account, r.TransactionID)
 	_, err := vs.transactions.Insert(ctx, txn, v.Merchant, &Transaction{Attempt: v.Attempt})
