@@ -87,7 +87,7 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, now time.Time) (k
 		return true
 	}
 	if !slices.Contains(v.Callbacks, f.GetCallbackId()) {
-		v.Callbacks = append(v.Callbacks, f.GetCallbackId())
+		v.Callbacks, v.Hinted = append(v.Callbacks, f.GetCallbackId()), now
 		if m := f.GetRefunded(); m.GetMinor() > 0 && f.GetSigned() && m.GetCurrency() == v.Amount.Currency {
 			v.GivenBack.Currency = m.GetCurrency()
 			v.GivenBack.Minor = min(v.GivenBack.Minor+m.GetMinor(), v.Amount.Minor)
@@ -278,7 +278,7 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 	if s.First == 0 {
 		return false
 	}
-	if now.After(v.Started.Add(s.Life)) {
+	if now.After(v.followed(s)) {
 		return v.expire(now)
 	}
 	v.NextAsk = now.Add(pause(s, times))
@@ -288,6 +288,21 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 		}
 	}
 	return false
+}
+
+// followed is until when the attempt is followed. Its life counts anew from the
+// latest callback, and from the end of the window of a payment that doesn't
+// count yet: a provider that still says pending then, or nothing, may owe us the
+// truth about money that it took.
+func (v *Verification) followed(s Schedule) time.Time {
+	from := v.Started
+	if v.Hinted.After(from) {
+		from = v.Hinted
+	}
+	if window := v.FirstPaid.Add(s.RefundWindow); v.Unsure && window.After(from) {
+		from = window
+	}
+	return from.Add(s.Life)
 }
 
 func pause(s Schedule, times int) time.Duration {

@@ -57,6 +57,8 @@ type Verification struct {
 	// ChargedBack: one of them says that the customer's bank took it back.
 	ChargedBack bool `json:"charged_back,omitempty"`
 
+	// Hinted is when the latest callback came.
+	Hinted time.Time `json:"hinted,omitzero"`
 	// NextAsk is when the provider is asked next, zero for not any more.
 	NextAsk   time.Time `json:"next_ask,omitzero"`
 	LastAsked time.Time `json:"last_asked,omitzero"`

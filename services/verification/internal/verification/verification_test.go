@@ -77,6 +77,42 @@ func TestP1OnlyTheExactAnswerPays(t *testing.T) {
 	}
 }
 
+// TestP4ALateCallbackIsFollowed: money may come after the attempt's life. One
+// question right behind its callback, to a provider that doesn't show it yet or
+// doesn't answer, is not enough.
+func TestP4ALateCallbackIsFollowed(t *testing.T) {
+	for name, ask := range map[string]func(*Verification, time.Time){
+		"still pending": func(v *Verification, now time.Time) { v.Answer(report(pending), terms, now) },
+		"no answer":     func(v *Verification, now time.Time) { v.NoAnswer("down", terms, now) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, late := start(), t0.Add(terms.Life+time.Hour)
+			if v.Answer(report(pending), terms, late); v.Facts.Outcome != verificationv1.Outcome_OUTCOME_EXPIRED || !v.NextAsk.IsZero() {
+				t.Fatalf("%+v next %v", v.Facts, v.NextAsk)
+			}
+			late = late.Add(24 * time.Hour)
+			v.CalledBack(callback("c1", ClaimPaid), late)
+			if ask(v, late); v.NextAsk.IsZero() {
+				t.Fatal("the provider is not asked again")
+			}
+			if v.Answer(report(paid), terms, v.NextAsk); v.Facts.Outcome != paid {
+				t.Fatalf("%+v", v.Facts)
+			}
+		})
+	}
+	t.Run("a sale that may be given back is followed beyond its window", func(t *testing.T) {
+		v, last, sale := start(), t0.Add(terms.Life-time.Minute), report(paid)
+		sale.AckOrRefund = true
+		v.Answer(sale, terms, last)
+		if v.NoAnswer("down", terms, last.Add(terms.RefundWindow)); v.Facts.Outcome != pending || v.NextAsk.IsZero() {
+			t.Fatalf("%+v next %v", v.Facts, v.NextAsk)
+		}
+		if v.Answer(sale, terms, v.NextAsk); v.Facts.Outcome != paid {
+			t.Fatalf("%+v", v.Facts)
+		}
+	})
+}
+
 func TestAckOrRefund(t *testing.T) {
 	sale := report(paid)
 	sale.AckOrRefund = true
