@@ -44,6 +44,11 @@ func (w *world) check() {
 		}
 		endings = append(endings, e)
 	}
+	for _, b := range w.shop.doubtful {
+		if e, err := w.ending(b); err == nil {
+			endings = append(endings, e)
+		}
+	}
 	w.endings = endings
 	for _, e := range endings {
 		w.checkMoney(e)

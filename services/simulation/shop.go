@@ -17,13 +17,14 @@ import (
 
 // shop is the merchant's storefront, with the orders that were acknowledged to it.
 type shop struct {
-	w        *world
-	mu       sync.Mutex
-	orders   []*bought
-	canceled map[string]bool
+	w      *world
+	mu     sync.Mutex
+	orders []*bought
+	// doubtful were never acknowledged; they may exist all the same.
+	doubtful []*bought
 }
 
-// bought is an acknowledged order.
+// bought is an order as its customer knows it.
 type bought struct {
 	n     int
 	id    string
@@ -57,6 +58,9 @@ func (s *shop) buy(n int, plan OrderPlan) {
 		return err == nil
 	}) {
 		w.note("customer %d gives up ordering", n)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.doubtful = append(s.doubtful, &bought{n: n, id: id.Derived("ord", merchantID, req.GetIdempotencyKey()), email: email, plan: plan})
 		return
 	}
 	w.note("order %d is acknowledged: %d.%02d EUR, prepaid: %v", n, o.GetTotal().GetMinor()/100, o.GetTotal().GetMinor()%100, plan.Prepaid)
