@@ -16,12 +16,18 @@
 //	version         "4", the default and the only one
 //	accept_sha1     "true": also accept signatures of the legacy kind on returns and postbacks; default "false"
 //	payment_method  CC, DDEU, IDEAL or YOURSAFE_DIRECT; default: the customer chooses on the order page
+//	callback_cidrs  comma-separated IP addresses or networks of the vendor (it publishes those of its proxies): a postback
+//	                from anywhere else is unauthentic; default: any address
 //	status.<state>  comma-separated words of saleResult that mean <state>: pending, on_hold, authorized, paid, failed,
 //	                canceled, expired, refunded, charged_back. Built in: APPROVED is paid. All other words are unknown
 //	first, then, life, timeout, refund_window
 //	                durations like "90s" of the Schedule; then is a comma-separated list
 //
 // Secrets: signature_key.
+//
+// A request of ours is signed like the vendor's data, and the customer holds it: data of a purchase that have no saleID or
+// have a parameter of requests are unauthentic. The data of a real return a customer holds too, and can present as a
+// postback; callback_cidrs is what prevents it.
 //
 // The vendor's words in a sale's status for given-back money are not public. Without status.refunded and
 // status.charged_back, a refund is learned from the postback alone (event=credit, event=chargeback), and the status API

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
+	"strings"
 
 	"quittance/pkg/id"
 	"quittance/pkg/money"
@@ -24,6 +27,13 @@ var identities = []string{
 	"priceAmount", "priceCurrency", "amount", "currency", "nextChargeOn",
 }
 
+// requestOnly are parameters of a purchase's request that the vendor's data never has; prefix subCreditor too. A request
+// is signed like OK data and the customer holds it, so that without this, the order page's URL would pass for a payment.
+var requestOnly = []string{
+	"version", "description", "name", "successURL", "declineURL", "backURL", "period", "trialAmount", "trialPeriod",
+	"cancelDiscountPercentage", "precedingSaleID", "upgradeOption", "mcc",
+}
+
 // ParseReturn reads what the browser brought. A return from the order page's success link is signed; the vendor
 // documents none for the decline link, so an unsigned return is the claim of a failure.
 func (*Provider) ParseReturn(acc provider.Account, values url.Values) (provider.Return, error) {
@@ -41,7 +51,8 @@ func (*Provider) ParseReturn(acc provider.Account, values url.Values) (provider.
 }
 
 // ParseCallback reads a postback. An authentic one that is no purchase of ours (a subscription's, say) is ClaimOther. A
-// purchase without referenceID is an error: it was not made through an attempt, and nothing would ever come of it.
+// purchase without referenceID is an error: it was not made through an attempt, and nothing would ever come of it. With
+// the setting callback_cidrs, a postback from any other address is unauthentic, whatever its signature.
 func (*Provider) ParseCallback(acc provider.Account, req provider.Request) (provider.Callback, error) {
 	s, err := settingsOf(acc)
 	if err != nil {
@@ -49,6 +60,10 @@ func (*Provider) ParseCallback(acc provider.Account, req provider.Request) (prov
 	}
 	if req.Method != http.MethodGet {
 		return provider.Callback{}, fmt.Errorf("postback: method %.10q, want GET", req.Method)
+	}
+	if !s.sends(req.Remote) {
+		return provider.Callback{}, fmt.Errorf("postback: %w: it comes from %.45q, none of callback_cidrs",
+			provider.ErrUnauthentic, req.Remote)
 	}
 	params, err := s.authentic(req.Query)
 	if err != nil {
@@ -91,8 +106,21 @@ func (*Provider) Acknowledge(answer provider.Answer, refusal error) provider.Res
 	return response
 }
 
-// authentic gives the parameters of OK data if the signature is right and the shop is the account's. Every other
-// reading of them would rest on an unproven text, so that is all one error: ErrUnauthentic.
+// sends says whether the vendor may call from an address: from any, if the account names none.
+func (s settings) sends(remote string) bool {
+	if len(s.callers) == 0 {
+		return true
+	}
+	addr, err := netip.ParseAddr(remote)
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap().WithZone("")
+	return slices.ContainsFunc(s.callers, func(caller netip.Prefix) bool { return caller.Contains(addr) })
+}
+
+// authentic gives the parameters of OK data if the signature is right, the shop is the account's and the data are no
+// request of ours. Every other reading of them would rest on an unproven text, so that is all one error: ErrUnauthentic.
 func (s settings) authentic(values url.Values) (Params, error) {
 	params, err := ParamsOf(values)
 	if err == nil {
@@ -109,12 +137,39 @@ func (s settings) authentic(values url.Values) (Params, error) {
 			return nil, fmt.Errorf("%w: parameter %s could be cut another way", provider.ErrUnauthentic, name)
 		}
 	}
+	for name := range params {
+		if !identifier(name) {
+			return nil, fmt.Errorf("%w: a parameter's name could be cut another way", provider.ErrUnauthentic)
+		}
+	}
+	if err := notOurs(params); err != nil {
+		return nil, fmt.Errorf("%w: %w", provider.ErrUnauthentic, err)
+	}
 	return params, nil
 }
 
+// notOurs refuses data of a purchase that a request of ours could be. Only the vendor knows a sale's id; events about a
+// sale, which no request of ours names, may have its parent's alone.
+func notOurs(params Params) error {
+	if !purchase(params) {
+		return nil
+	}
+	for name := range params {
+		if slices.Contains(requestOnly, name) || strings.HasPrefix(name, "subCreditor") {
+			return fmt.Errorf("this is a request of ours, not the vendor's data: it has %.40q", name)
+		}
+	}
+	if params["event"] == "" && params["saleID"] == "" {
+		return errors.New("this is a request of ours, not the vendor's data: it has no saleID")
+	}
+	return nil
+}
+
+func purchase(params Params) bool { return params["type"] == "" || params["type"] == "purchase" }
+
 func claimOf(params Params) provider.Claim {
-	kind, event := params["type"], params["event"]
-	if kind != "" && kind != "purchase" {
+	event := params["event"]
+	if !purchase(params) {
 		return provider.ClaimOther
 	}
 	if event == "" {

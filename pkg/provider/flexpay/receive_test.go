@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"quittance/pkg/money"
@@ -85,8 +86,6 @@ func TestParseCallback(t *testing.T) {
 		{"purchase", sale(), provider.Callback{Reference: "pay_1", TransactionID: "433456", Claim: provider.ClaimPaid}},
 		{"purchase without shopID", with(sale(), "shopID", ""),
 			provider.Callback{Reference: "pay_1", TransactionID: "433456", Claim: provider.ClaimPaid}},
-		{"purchase without saleID", with(sale(), "saleID", ""),
-			provider.Callback{Reference: "pay_1", TransactionID: "99999991", Claim: provider.ClaimPaid}},
 		{"purchase without type", with(sale(), "type", ""),
 			provider.Callback{Reference: "pay_1", TransactionID: "433456", Claim: provider.ClaimPaid}},
 		{"credit", with(sale(), "event", "credit", "parentID", "433456"),
@@ -181,6 +180,8 @@ func TestParseCallbackRefuses(t *testing.T) {
 		{"another shop", postback(SignData(testKey, with(sale(), "shopID", "1"))), true},
 		{"repeated parameter", twice, true},
 		{"cut another way", postback(recut), true},
+		{"no saleID", postback(SignData(testKey, with(sale(), "saleID", ""))), true},
+		{"no saleID, no type", postback(SignData(testKey, with(sale(), "saleID", "", "type", ""))), true},
 		{"POST", post, false},
 		{"no reference", postback(SignData(testKey, with(sale(), "referenceID", ""))), false},
 	}
@@ -189,6 +190,94 @@ func TestParseCallbackRefuses(t *testing.T) {
 		if err == nil || errors.Is(err, provider.ErrUnauthentic) != tt.unauthentic || got != (provider.Callback{}) {
 			t.Errorf("%s: %+v, error %v, want unauthentic: %t", tt.name, got, err, tt.unauthentic)
 		}
+	}
+}
+
+// TestOurOwnRequestIsNoPayment (P1): the customer holds the order page's URL, signed with the same key and in the same way
+// as the vendor's data. Neither it, nor any other reading of the text that was signed, is a postback or a return.
+func TestOurOwnRequestIsNoPayment(t *testing.T) {
+	p := New(http.DefaultClient)
+	noEmail := attempt()
+	noEmail.Email = "" // requests carry it unsigned
+	redirect, err := p.Redirect(account("payment_method", "CC"), noEmail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := url.Parse(redirect.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := ParamsOf(parsed.Query())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := VerifyData(testKey, "68849", request, false); err != nil {
+		t.Fatalf("the attack has no basis any more: %v", err)
+	}
+	refused := func(name string, params Params) {
+		t.Helper()
+		_, err := p.ParseCallback(account(), postback(params))
+		if !errors.Is(err, provider.ErrUnauthentic) {
+			t.Errorf("%s passes as a postback: %v", name, err)
+		}
+		if got, err := p.ParseReturn(account(), values(params)); !errors.Is(err, provider.ErrUnauthentic) {
+			t.Errorf("%s passes as a return: %+v, %v", name, got, err)
+		}
+	}
+	refused("the order page's URL", request)
+	// The same signed text, cut so that names of other parameters swallow all that give it away.
+	before, after, _ := strings.Cut(signingString("", with(request, "signature", ""))[1:], ":shopID=68849:")
+	recut := Params{"shopID": "68849", "signature": request["signature"]}
+	for _, part := range []string{before, after} {
+		last := strings.LastIndex(part, "=")
+		recut[part[:last]] = part[last+1:]
+	}
+	if err := VerifyData(testKey, "68849", recut, false); err != nil {
+		t.Fatalf("cut wrongly: %v", err)
+	}
+	refused("the same text, cut another way", recut)
+	for name := range signable {
+		switch name {
+		case "shopID", "type", "saleID", "referenceID", "priceAmount", "priceCurrency", "paymentMethod", "custom1", "custom2",
+			"custom3", "subscriptionType": // the vendor's data have these too
+			continue
+		}
+		refused(name, SignData(testKey, with(sale(), name, "1")))
+		refused(name+", no type", SignData(testKey, with(sale(), name, "1", "type", "")))
+	}
+	refused("a question for a sale's status", SignRequest(testKey, Params{"version": Version, "shopID": "68849", "saleID": "433456"}))
+	for _, name := range []string{"custom1", "CCBrand", "amount", "unheardOf"} {
+		if _, err := p.ParseCallback(account(), postback(SignData(testKey, with(sale(), name, "x")))); err != nil {
+			t.Errorf("the vendor's %s: %v", name, err)
+		}
+	}
+}
+
+// TestCallbackAddresses: a return's data are signed like a postback's; only the address tells who presents them.
+func TestCallbackAddresses(t *testing.T) {
+	p := New(http.DefaultClient)
+	limited := account("callback_cidrs", "192.0.2.0/24, 198.51.100.7,2001:db8:1::/48 ,2001:db8:2::1")
+	for remote, welcome := range map[string]bool{
+		"192.0.2.1": true, "192.0.2.255": true, "::ffff:192.0.2.1": true, "198.51.100.7": true,
+		"2001:db8:1:2::3": true, "2001:db8:2::1": true, "2001:db8:1::1%eth0": true,
+		"192.0.3.1": false, "198.51.100.8": false, "2001:db8:3::1": false, "127.0.0.1": false, "": false, "x": false,
+		"192.0.2.1:443": false,
+	} {
+		req := postback(SignData(testKey, sale()))
+		req.Remote = remote
+		got, err := p.ParseCallback(limited, req)
+		if welcome && err != nil {
+			t.Errorf("from %q: %v", remote, err)
+		}
+		if !welcome && (!errors.Is(err, provider.ErrUnauthentic) || got != (provider.Callback{})) {
+			t.Errorf("from %q: %+v, %v; want unauthentic", remote, got, err)
+		}
+		if _, err := p.ParseCallback(account(), req); err != nil {
+			t.Errorf("from %q, with no addresses set: %v", remote, err)
+		}
+	}
+	if _, err := p.ParseReturn(limited, values(SignData(testKey, sale()))); err != nil {
+		t.Errorf("a browser's return: %v", err)
 	}
 }
 

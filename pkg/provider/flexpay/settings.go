@@ -54,6 +54,7 @@ type settings struct {
 	acceptSHA1 bool
 	method     string
 	words      map[string]provider.State // of saleResult
+	callers    []netip.Prefix            // addresses that postbacks come from; none: any
 	// Key is exported because fmt redacts a Secret only in exported fields.
 	Key seal.Secret
 }
@@ -81,6 +82,9 @@ func settingsOf(acc provider.Account) (settings, error) {
 	}
 	if s.words, err = wordsOf(acc.Settings); err != nil {
 		return settings{}, err
+	}
+	if s.callers, err = callersOf(acc.Settings["callback_cidrs"]); err != nil {
+		return settings{}, fmt.Errorf("setting callback_cidrs: %w", err)
 	}
 	if _, err = scheduleOf(acc.Settings); err != nil {
 		return settings{}, err
@@ -149,6 +153,29 @@ func wordsOf(from map[string]string) (map[string]provider.State, error) {
 		}
 	}
 	return words, nil
+}
+
+// callersOf reads addresses and networks separated by commas.
+func callersOf(list string) ([]netip.Prefix, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var callers []netip.Prefix
+	for text := range strings.SplitSeq(list, ",") {
+		text = strings.TrimSpace(text)
+		caller, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
+			caller, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil || caller.Addr().Is4In6() {
+			return nil, fmt.Errorf("%.50q is no IP address or network such as 192.0.2.7 or 192.0.2.0/24", text)
+		}
+		if caller != caller.Masked() {
+			return nil, fmt.Errorf("%q has bits outside of its network, which is %s", text, caller.Masked())
+		}
+		callers = append(callers, caller)
+	}
+	return callers, nil
 }
 
 // scheduleOf overlays the defaults with the settings; an unusable setting is reported and its default kept.
