@@ -104,6 +104,7 @@ func TestPersistence(t *testing.T) {
 		Open: func(t *testing.T, dir string) docstore.Engine {
 			return open(t, seal.Secret(os.Getenv(uriVar)), database(dir))
 		},
+		Writes: 2000, // an update is a scan
 		Skip: storetest.Skip{
 			"two processes lose no update and claim nothing twice": twoClients,
 		},
