@@ -101,6 +101,8 @@ type Hold struct {
 	Reason  orderv1.HoldReason `json:"reason"`
 	Detail  string             `json:"detail"`
 	Attempt string             `json:"attempt"`
+	// Late: the money came after the order was canceled or expired.
+	Late bool `json:"late,omitempty"`
 }
 
 // Attempt is what the provider has said of one attempt so far.

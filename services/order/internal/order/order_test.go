@@ -226,6 +226,22 @@ func TestLatePaymentGoesOnHold(t *testing.T) {
 	}
 }
 
+// TestTwoLatePaymentsBringNothingBack: delivery has closed a canceled order, so
+// one that became paid by a second late payment would wait for it for ever.
+func TestTwoLatePaymentsBringNothingBack(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	if _, err := o.Cancel(t0); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := o.Verified(fact("a", verificationv1.Outcome_OUTCOME_PAID, 1, o), t0); !slices.Equal(types(got), []string{event.OrderOnHold}) {
+		t.Fatalf("%v", types(got))
+	}
+	got, _ := o.Verified(fact("b", verificationv1.Outcome_OUTCOME_PAID, 1, o), t0)
+	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD || !slices.Equal(types(got), []string{event.PaymentDuplicate}) {
+		t.Fatalf("%v %v", o.Payment, types(got))
+	}
+}
+
 func TestDeliveryIsNotAskedForOnceTheMoneyWentBack(t *testing.T) {
 	o, _ := fresh(t, 1, false)
 	o.Verified(fact("a", verificationv1.Outcome_OUTCOME_PAID, 1, o), t0)

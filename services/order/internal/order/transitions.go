@@ -112,7 +112,9 @@ func (o *Order) paid(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 	case orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
 		return o.paidOnHold(f, now)
 	case orderv1.PaymentState_PAYMENT_STATE_CANCELED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
-		return o.hold(f, fmt.Sprintf("paid %s after the order was %s", o.Total, word(o.Payment)), now)
+		out := o.hold(f, fmt.Sprintf("paid %s after the order was %s", o.Total, word(o.Payment)), now)
+		o.Hold.Late = true
+		return out
 	case orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED,
 		orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK:
 		if o.PaidBy == f.GetAttemptId() || before.Outcome == verificationv1.Outcome_OUTCOME_PAID {
@@ -126,11 +128,15 @@ func (o *Order) paid(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 
 // paidOnHold: the exact money came while a question was open. A review is
 // answered by it. A mismatch of this attempt stays the merchant's to decide; the
-// money of another attempt is now too much, which is announced.
+// money of another attempt is now too much, which is announced. An order that was
+// over is not brought back by paying it twice: that is too much as well.
 func (o *Order) paidOnHold(f *eventv1.PaymentVerified, now time.Time) []Announcement {
 	held := *o.Hold
 	if held.Reason == orderv1.HoldReason_HOLD_REASON_MISMATCH && held.Attempt == f.GetAttemptId() {
 		return nil
+	}
+	if held.Late {
+		return []Announcement{o.announceAttempt(event.PaymentDuplicate, f, now)}
 	}
 	out := []Announcement{o.pay(f.GetAttemptId(), f.GetRevision(), now)}
 	if held.Reason == orderv1.HoldReason_HOLD_REASON_MISMATCH {
