@@ -13,6 +13,8 @@ P         ?= 2
 # Further arguments of `go test`: make test TEST='-run TestOrder -v'
 TEST      ?=
 FUZZTIME  ?= 20s
+# Flags of the simulation, see services/simulation.
+SIMULATE  ?= -histories 2000
 STANDALONE = $(GO) run ./services/standalone/cmd/standalone
 
 .PHONY: help
@@ -42,6 +44,10 @@ race: ## the tests of all modules under the race detector (needs a C compiler), 
 .PHONY: ferret
 ferret: ## the MongoDB engine on FerretDB, a module of its own (large dependencies)
 	cd pkg/docstore/mongo/ferrettest && GOWORK=off $(GO) vet . && GOWORK=off $(GO) test -short -timeout 5m $(TEST) .
+
+.PHONY: simulate
+simulate: ## whole histories in virtual time: SIMULATE='-histories 5000 -seed 1', or '-duration 10m'; one alone: '-histories 1 -seed N -v'
+	$(GO) test -count=1 -timeout 0 -run '^TestSimulate$$' ./services/simulation $(SIMULATE)
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (20s, or 10000x)

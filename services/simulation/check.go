@@ -129,7 +129,7 @@ func (w *world) checkMoney(e *ending) {
 		case !counts && e.has(event.PaymentDuplicate):
 		case !counts && state == onHold:
 		case !counts && !s.keeps() && e.has(event.PaymentFailed):
-		case !counts && !s.keeps() && state == paid: // nothing was lost, and nothing is owed
+		case !counts && !s.keeps() && (state == paid || state == canceled): // nothing was lost, and nothing is owed
 		default:
 			w.fail("P1: order %d is %v (paid by this attempt: %v), but the provider says of its sale: %s, took %s of %s, gave back %s",
 				e.n, state, counts, s.word, s.captured, s.ordered, s.returned)
