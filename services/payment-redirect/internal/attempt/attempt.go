@@ -133,11 +133,15 @@ func (a *Attempt) Problem() string {
 	if !Over(a.State()) {
 		return ""
 	}
-	if Over(verified(a.Verified.Outcome)) {
+	if a.Ended() {
 		return a.Verified.Detail
 	}
 	return "reported by the browser, not yet confirmed by the provider"
 }
+
+// Ended says whether verification knows how the attempt ended. A browser's claim
+// does not end it.
+func (a *Attempt) Ended() bool { return a.Paid || Over(verified(a.Verified.Outcome)) }
 
 // Over says whether a state means that nothing came of the attempt, so far.
 func Over(s State) bool {

@@ -108,6 +108,21 @@ func TestP1ClaimsNeverMakeASuccessNorTakeOneAway(t *testing.T) {
 	}
 }
 
+func TestOnlyVerificationEndsAnAttempt(t *testing.T) {
+	for claim := range claims {
+		a := started()
+		if a.Return(claim, "evt_1", start); a.Ended() {
+			t.Errorf("claim %+v ended it", claim)
+		}
+	}
+	for outcome, state := range states {
+		a := started()
+		if a.Verify(verification(outcome, 1)); a.Ended() != (Over(state) || state == stateSucceeded) {
+			t.Errorf("%s ended it: %t", outcome, a.Ended())
+		}
+	}
+}
+
 func TestMoneyThatWentBackHadSucceeded(t *testing.T) {
 	a := started()
 	f := verification(verificationv1.Outcome_OUTCOME_REFUNDED, 2)

@@ -5,44 +5,103 @@ package attempts
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"hash/fnv"
 
 	"google.golang.org/protobuf/proto"
 
 	"quittance/pkg/docstore"
 	"quittance/pkg/due"
 	"quittance/pkg/event"
+	"quittance/pkg/fault"
+	"quittance/pkg/id"
 	"quittance/pkg/service"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	"quittance/services/payment-redirect/internal/attempt"
 )
 
+// MaxPerOrder is how many attempts an order can have: far more than any
+// customer makes, few enough for what each costs us in questions to providers.
+const MaxPerOrder = 30
+
+// byOrder is the index of attempts by their order.
+const byOrder = "order"
+
 // Attempts is the collection of attempt documents.
 type Attempts struct {
 	*docstore.Collection[attempt.Attempt]
 	base *service.Base
+	// turns lets the attempts of one order start one after the other.
+	turns [64]chan struct{}
 }
 
 // Open opens the collection and adds its due work to the service.
 func Open(ctx context.Context, b *service.Base) (*Attempts, error) {
-	coll, err := service.Open(ctx, b, docstore.Spec[attempt.Attempt]{Name: "attempts", NextDue: attempt.NextDue})
+	coll, err := service.Open(ctx, b, docstore.Spec[attempt.Attempt]{
+		Name: "attempts", NextDue: attempt.NextDue,
+		Indexes: map[string]func(*attempt.Attempt) string{byOrder: func(a *attempt.Attempt) string { return a.Order }},
+	})
 	if err != nil {
 		return nil, err
 	}
 	as := &Attempts{Collection: coll, base: b}
+	for i := range as.turns {
+		as.turns[i] = make(chan struct{}, 1)
+	}
 	service.Loop(b, coll, as.work, due.Options{})
 	return as, nil
 }
 
+// ID returns the attempt id of a natural key. Whoever knows an attempt's id can
+// play the browser that comes back from it, so it is derived with our keyring:
+// from the key alone, which others may know or guess, nobody can tell it.
+func (as *Attempts) ID(key ...string) string {
+	return id.Derived("pay", as.base.Keyring.Fingerprint([]byte(id.Derived("key", key...)), "payment attempt"))
+}
+
 // Start stores a new attempt and announces it. docstore.ErrExists if its id is
-// taken.
+// taken; a fault.KindExhausted if its order has MaxPerOrder attempts. Several
+// processes at once can exceed that by one each.
 func (as *Attempts) Start(ctx context.Context, a *attempt.Attempt) (*docstore.Doc[attempt.Attempt], error) {
+	done, err := as.turn(ctx, a.Order)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	mine := as.For(a.Merchant)
+	others, _, err := mine.Find(ctx, docstore.Query{Index: byOrder, Equal: a.Order, Limit: MaxPerOrder})
+	if err != nil {
+		return nil, err
+	}
+	if len(others) >= MaxPerOrder {
+		if _, err := mine.Get(ctx, a.ID); err == nil {
+			return nil, docstore.ErrExists
+		} else if !errors.Is(err, docstore.ErrNotFound) {
+			return nil, err
+		}
+		return nil, fault.Exhausted("too many payment attempts for this order")
+	}
 	a.Start(as.Now())
 	e, err := as.event(event.PaymentStarted, a, a.Started())
 	if err != nil {
 		return nil, err
 	}
-	return as.For(a.Merchant).Insert(ctx, a.ID, a, e)
+	return mine.Insert(ctx, a.ID, a, e)
+}
+
+// turn waits until no other attempt of the order is being started. Orders share
+// turns, which costs a wait and changes nothing else.
+func (as *Attempts) turn(ctx context.Context, order string) (done func(), err error) {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(order)) // never errs
+	turn := as.turns[hash.Sum32()%uint32(len(as.turns))]
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait to start an attempt: %w", ctx.Err())
+	}
 }
 
 // Return notes that the browser came back, and announces it if that is news.

@@ -13,7 +13,6 @@ import (
 	"quittance/pkg/provider/registry"
 	"quittance/pkg/reference"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
-	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 	"quittance/services/payment-redirect/internal/attempt"
 	"quittance/services/payment-redirect/internal/attempts"
 )
@@ -100,7 +99,7 @@ func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, err
 }
 
 // start opens an attempt for a merchant's own order. docstore.ErrExists if the
-// id is taken.
+// id is taken; a fault.KindExhausted if the order has too many attempts.
 func (c *Checkout) start(ctx context.Context, o *orderv1.Order, accountID, attemptID, request string) (*docstore.Doc[attempt.Attempt], error) {
 	if why := unpayable(o); why != "" {
 		return nil, fault.Conflict("order %s can't be paid: %s", o.GetId(), why)
@@ -152,10 +151,11 @@ func (c *Checkout) redirect(ctx context.Context, a *attempt.Attempt) (provider.R
 	return redirect, nil
 }
 
-// onward is where an attempt's customer is sent now: nowhere, once it has come
-// to an end.
+// onward is where an attempt's customer is sent now: nowhere, once verification
+// knows its end. What a browser claims of an end bars no way: anybody could
+// claim it.
 func (c *Checkout) onward(ctx context.Context, a *attempt.Attempt) (provider.Redirect, error) {
-	if s := a.State(); attempt.Over(s) || s == paymentv1.AttemptState_ATTEMPT_STATE_SUCCEEDED {
+	if a.Ended() {
 		return provider.Redirect{}, nil
 	}
 	return c.redirect(ctx, a)

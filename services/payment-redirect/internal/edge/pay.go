@@ -118,8 +118,14 @@ func (p *Pages) choose(w http.ResponseWriter, r *http.Request) {
 	case fault.KindConflict, fault.KindInvalid:
 		redirect(w, p.payPath(o)) // order or method have changed since: the page says how
 		return
+	case fault.KindExhausted:
+		web.Annotate(r.Context(), slog.Any("problem", err))
+		data := p.about(r.Context(), o)
+		data.ToOrder = p.orderPath(o)
+		p.say(w, r, http.StatusTooManyRequests, english.TooMany, data)
+		return
 	case 0:
-	case fault.KindNotFound, fault.KindExhausted, fault.KindUnauthenticated, fault.KindDenied,
+	case fault.KindNotFound, fault.KindUnauthenticated, fault.KindDenied,
 		fault.KindUnavailable, fault.KindInternal:
 		p.fail(w, r, err)
 		return
@@ -140,7 +146,7 @@ func offered(methods []method, account string) bool {
 // startOnce starts an attempt, or finds the one that the same form has started.
 // The id tells a page's attempts from those of the merchant's own keys.
 func (p *Pages) startOnce(ctx context.Context, o *orderv1.Order, account, key string) (*attempt.Attempt, error) {
-	attemptID := id.Derived("pay", o.GetMerchantId(), "page", o.GetId(), account, key)
+	attemptID := p.checkout.Attempts.ID(o.GetMerchantId(), "page", o.GetId(), account, key)
 	doc, err := p.checkout.start(ctx, o, account, attemptID, key)
 	if errors.Is(err, docstore.ErrExists) {
 		doc, err = p.checkout.Attempts.For(o.GetMerchantId()).Get(ctx, attemptID)

@@ -12,7 +12,6 @@ import (
 
 	"quittance/pkg/docstore"
 	"quittance/pkg/fault"
-	"quittance/pkg/id"
 	"quittance/pkg/money"
 	"quittance/pkg/provider"
 	"quittance/pkg/provider/offline"
@@ -76,7 +75,7 @@ func (s *Payments) StartPayment(ctx context.Context, req *paymentv1.StartPayment
 	if err != nil {
 		return nil, err
 	}
-	attemptID := id.Derived("pay", merchant, req.GetIdempotencyKey())
+	attemptID := s.Checkout.Attempts.ID(merchant, req.GetIdempotencyKey())
 	mine := s.Checkout.Attempts.For(merchant)
 	doc, err := mine.Get(ctx, attemptID)
 	if errors.Is(err, docstore.ErrNotFound) {

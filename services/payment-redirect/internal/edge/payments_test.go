@@ -2,14 +2,20 @@ package edge_test
 
 import (
 	"errors"
+	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"quittance/pkg/event"
 	"quittance/pkg/fault"
+	"quittance/pkg/id"
 	"quittance/pkg/testkit"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
@@ -89,6 +95,115 @@ func TestStartPaymentIsIdempotent(t *testing.T) {
 	eventually(t, "payment.started", func() bool { return len(w.bus.published(event.PaymentStarted)) > 0 })
 	if n := len(w.bus.published(event.PaymentStarted)); n != 1 {
 		t.Errorf("%d attempts announced", n)
+	}
+}
+
+// TestAttemptIDsCannotBeComputed: who knows an attempt's id can play its
+// returning browser, and idempotency keys may be known or guessed.
+func TestAttemptIDsCannotBeComputed(t *testing.T) {
+	w, elsewhere := newWorld(t), newWorld(t)
+	start := func(w *world, orderID string) string {
+		a, err := w.payments.StartPayment(w.as(merchant), &paymentv1.StartPaymentRequest{
+			IdempotencyKey: "1", OrderId: orderID, AccountId: cards,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.GetId()
+	}
+	o, token := w.orders.add()
+	elsewhere.orders.change(func() { elsewhere.orders.byID[o.GetId()] = o })
+	attempt := start(w, o.GetId())
+	if !id.Valid("pay", attempt) || len(attempt) > 36 || attempt == id.Derived("pay", merchant, "1") || attempt == start(elsewhere, o.GetId()) {
+		t.Errorf("attempt %s of a known key", attempt)
+	}
+	form := w.form(token, cards)
+	pages := map[string]bool{id.Derived("pay", merchant, "page", o.GetId(), cards, form.Get("key")): true}
+	for _, w := range []*world{w, elsewhere} {
+		to, err := url.Parse(w.post("/pay/"+token, form).Header().Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		attempt := to.Query().Get("referenceID")
+		if !id.Valid("pay", attempt) || pages[attempt] {
+			t.Errorf("attempt %s of a known form", attempt)
+		}
+		pages[attempt] = true
+	}
+}
+
+func TestAnOrderHasAtMostThirtyAttempts(t *testing.T) {
+	w := newWorld(t)
+	o, token := w.orders.add()
+	form := w.form(token, cards)
+	target := w.post("/pay/"+token, form).Header().Get("Location")
+	request := func(order string, n int) error {
+		_, err := w.payments.StartPayment(w.as(merchant), &paymentv1.StartPaymentRequest{
+			IdempotencyKey: order[:8] + strconv.Itoa(n), OrderId: order, AccountId: cards,
+		})
+		return err
+	}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var started []int
+	for n := range 100 {
+		wg.Go(func() {
+			err := request(o.GetId(), n)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				started = append(started, n)
+			case fault.KindOf(err) != fault.KindExhausted || !strings.Contains(err.Error(), "too many payment attempts for this order"):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(started) != 29 {
+		t.Errorf("%d attempts beside the page's one", len(started))
+	}
+	for _, n := range started {
+		if err := request(o.GetId(), n); err != nil {
+			t.Errorf("repeat: %v", err)
+		}
+	}
+	if again := w.post("/pay/"+token, form).Header().Get("Location"); again != target {
+		t.Errorf("the first form, sent again, leads to %q", again)
+	}
+	rec := w.post("/pay/"+token, w.form(token, bank))
+	w.shows(rec, http.StatusTooManyRequests, "Too many tries to pay", `href="/orders/`+token)
+	eventually(t, "30 attempts announced", func() bool { return len(w.bus.published(event.PaymentStarted)) == 30 })
+	other, _ := w.orders.add()
+	if err := request(other.GetId(), 1000); err != nil {
+		t.Errorf("another order: %v", err)
+	}
+}
+
+// TestAClaimedFailureKeepsTheWayToTheProvider: a return is not authenticated,
+// so it must not keep a customer from paying.
+func TestAClaimedFailureKeepsTheWayToTheProvider(t *testing.T) {
+	for path, account := range map[string]string{"/declined": cards, "?result=cancel": post, "?result=fail": post} {
+		w := newWorld(t)
+		o, _ := w.orders.add()
+		started := w.start(o.GetId(), account)
+		w.get("/return/" + started.GetId() + path)
+		read := func() *paymentv1.Attempt {
+			got, err := w.payments.GetAttempt(w.as(merchant), &paymentv1.GetAttemptRequest{AttemptId: started.GetId()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got
+		}
+		got := read()
+		if s := got.GetState(); s != paymentv1.AttemptState_ATTEMPT_STATE_FAILED && s != paymentv1.AttemptState_ATTEMPT_STATE_CANCELED {
+			t.Errorf("%s: state %s", path, s)
+		}
+		if !proto.Equal(got.GetRedirect(), started.GetRedirect()) {
+			t.Errorf("%s: redirect %v, want %v", path, got.GetRedirect(), started.GetRedirect())
+		}
+		w.verify(started.GetId(), verificationv1.Outcome_OUTCOME_FAILED, 1)
+		eventually(t, "no redirect once verified", func() bool { return read().GetRedirect() == nil })
 	}
 }
 

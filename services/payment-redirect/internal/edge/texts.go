@@ -9,11 +9,11 @@ type texts struct {
 	OfflineTitle, OfflineText, Reference                                   string
 	ToOrder, ToShop, TryAgain, PayAnother                                  string
 
-	Canceled, Expired                                               situation
-	Waiting, Authorized, Checking, Preparing, Partly, Done, Delayed situation
-	Refunded, ChargedBack, Unclear                                  situation
-	RefundedInPart                                                  string
-	NotFound, Unavailable, TooLarge, Unreadable, NotAllowed         situation
+	Canceled, Expired                                                situation
+	Waiting, Authorized, Checking, Preparing, Partly, Done, Delayed  situation
+	Refunded, ChargedBack, Unclear                                   situation
+	RefundedInPart                                                   string
+	NotFound, Unavailable, TooLarge, Unreadable, NotAllowed, TooMany situation
 }
 
 // situation is what a page says of an order or of a failure.
@@ -54,5 +54,8 @@ var english = texts{
 	Unavailable: situation{"Just a moment, please", "We can't look this up right now. Nothing is lost: please try again in a few seconds."},
 	TooLarge:    situation{"Request too large", "Your browser sent more than we can take."},
 	Unreadable:  situation{"Request not readable", "Your browser sent something that we can't read. Please go back and try again."},
-	NotAllowed:  situation{"Not supported", "This address can only be visited."},
+	TooMany: situation{"Too many tries to pay",
+		"There were so many tries to pay this order that no other can be started. If you have just paid, your order will show it soon. " +
+			"Otherwise please ask the shop."},
+	NotAllowed: situation{"Not supported", "This address can only be visited."},
 }
