@@ -21,6 +21,7 @@ import (
 	"quittance/pkg/bus"
 	"quittance/pkg/config"
 	"quittance/pkg/docstore"
+	"quittance/pkg/docstore/mongo"
 	"quittance/pkg/docstore/sqlite"
 	"quittance/pkg/rpc"
 	"quittance/pkg/seal"
@@ -34,18 +35,20 @@ const EnvPrefix = "QUITTANCE_"
 
 // Config is what every service's process needs to know.
 type Config struct {
-	DataDir      string      `env:"DATA_DIR" envDefault:".data" doc:"directory of the service's SQLite file"`
-	NATS         string      `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" doc:"servers of the bus, separated by commas"`
-	NATSUser     string      `env:"NATS_USER" doc:"user at the bus"`
-	NATSPassword seal.Secret `env:"NATS_PASSWORD" doc:"password at the bus"`
-	Replicas     int         `env:"NATS_REPLICAS" envDefault:"1" doc:"replicas of the bus's streams; more than one needs a cluster"`
-	GRPCAddr     string      `env:"GRPC_ADDR" envDefault:":9090" doc:"listen address of the public gRPC API"`
-	InternalAddr string      `env:"INTERNAL_ADDR" envDefault:":9091" doc:"listen address of the internal gRPC API"`
-	HTTPAddr     string      `env:"HTTP_ADDR" envDefault:":8080" doc:"listen address of pages, callbacks, health and metrics"`
-	OrderAddr    string      `env:"ORDER_ADDR" envDefault:"127.0.0.1:9091" doc:"internal gRPC address of the order service"`
-	Keyring      seal.Secret `env:"KEYRING,required" doc:"key-encryption keys, kid:base64,…; the same for all services"`
-	ServiceToken seal.Secret `env:"SERVICE_TOKEN,required" doc:"credential between services; the same for all services"`
-	OperatorKey  seal.Secret `env:"OPERATOR_KEY" doc:"the operator's API key (order service)"`
+	// Mongo is the store if its URI is set; else it is a SQLite file in DataDir.
+	Mongo        mongo.Config `envPrefix:"MONGO_"`
+	DataDir      string       `env:"DATA_DIR" envDefault:".data" doc:"directory of the service's SQLite file, if MONGO_URI is not set"`
+	NATS         string       `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" doc:"servers of the bus, separated by commas"`
+	NATSUser     string       `env:"NATS_USER" doc:"user at the bus"`
+	NATSPassword seal.Secret  `env:"NATS_PASSWORD" doc:"password at the bus"`
+	Replicas     int          `env:"NATS_REPLICAS" envDefault:"1" doc:"replicas of the bus's streams; more than one needs a cluster"`
+	GRPCAddr     string       `env:"GRPC_ADDR" envDefault:":9090" doc:"listen address of the public gRPC API"`
+	InternalAddr string       `env:"INTERNAL_ADDR" envDefault:":9091" doc:"listen address of the internal gRPC API"`
+	HTTPAddr     string       `env:"HTTP_ADDR" envDefault:":8080" doc:"listen address of pages, callbacks, health and metrics"`
+	OrderAddr    string       `env:"ORDER_ADDR" envDefault:"127.0.0.1:9091" doc:"internal gRPC address of the order service"`
+	Keyring      seal.Secret  `env:"KEYRING,required" doc:"key-encryption keys, kid:base64,…; the same for all services"`
+	ServiceToken seal.Secret  `env:"SERVICE_TOKEN,required" doc:"credential between services; the same for all services"`
+	OperatorKey  seal.Secret  `env:"OPERATOR_KEY" doc:"the operator's API key (order service)"`
 	Telemetry    telemetry.Config
 }
 
@@ -127,6 +130,19 @@ func run(ctx context.Context, name string, cfg Config, build func(context.Contex
 }
 
 func (p *process) openStore(ctx context.Context) error {
+	if p.cfg.Mongo.URI != "" {
+		m := p.cfg.Mongo
+		m.Tracer, m.Meter = p.telemetry.Tracer, p.telemetry.Meter
+		if m.Database == "" {
+			m.Database = "quittance_" + p.name // a database each: nobody reads another's
+		}
+		engine, err := mongo.Open(ctx, m)
+		if err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+		p.engine = engine
+		return nil
+	}
 	if err := os.MkdirAll(p.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
