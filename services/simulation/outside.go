@@ -99,7 +99,7 @@ type postman struct {
 var _ http.RoundTripper = (*postman)(nil)
 
 // RoundTrip implements http.RoundTripper.
-func (p *postman) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+func (p *postman) RoundTrip(req *http.Request) (*http.Response, error) {
 	w := p.receiver.w
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -114,17 +114,17 @@ func (p *postman) RoundTrip(req *http.Request) (resp *http.Response, err error) 
 	if err := wait(req.Context(), took); err != nil {
 		return nil, err
 	}
+	var got reply
 	err = p.life.deed("webhook", func() error {
 		switch {
 		case fails && how == 1:
 			return errFault
 		case fails && how == 2:
-			resp = answer(req, http.StatusServiceUnavailable, "text/plain", "down")
+			got = reply{http.StatusServiceUnavailable, "text/plain", "down"}
 			return nil
 		}
-		resp = p.receiver.accept(req, body)
+		got = p.receiver.accept(req, body)
 		if fails {
-			resp = nil
 			return errFault
 		}
 		return nil
@@ -132,15 +132,15 @@ func (p *postman) RoundTrip(req *http.Request) (resp *http.Response, err error) 
 	if err != nil {
 		return nil, err
 	}
-	return resp, nil
+	return answer(req, got), nil
 }
 
-func (rc *receiver) accept(req *http.Request, body []byte) *http.Response {
+func (rc *receiver) accept(req *http.Request, body []byte) reply {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
 	if err := webhook.Verify([]string{rc.secret}, req.Header, body, time.Now()); err != nil {
 		rc.forged++
-		return answer(req, http.StatusUnauthorized, "text/plain", err.Error())
+		return reply{http.StatusUnauthorized, "text/plain", err.Error()}
 	}
 	var content struct {
 		Type string `json:"type"`
@@ -153,19 +153,25 @@ func (rc *receiver) accept(req *http.Request, body []byte) *http.Response {
 	}
 	if err := json.Unmarshal(body, &content); err != nil {
 		rc.forged++
-		return answer(req, http.StatusBadRequest, "text/plain", err.Error())
+		return reply{http.StatusBadRequest, "text/plain", err.Error()}
 	}
 	rc.got = append(rc.got, hook{
 		id: req.Header.Get(webhook.HeaderID), typ: content.Type, order: content.Data.Order.ID, sequence: content.Data.Sequence,
 	})
 	rc.w.note("webhook %s, number %d of its order", content.Type, content.Data.Sequence)
-	return answer(req, http.StatusNoContent, "text/plain", "")
+	return reply{http.StatusNoContent, "text/plain", ""}
 }
 
-func answer(req *http.Request, status int, contentType, body string) *http.Response {
+// reply is what somebody outside answers.
+type reply struct {
+	status            int
+	contentType, body string
+}
+
+func answer(req *http.Request, r reply) *http.Response {
 	return &http.Response{
-		Status: fmt.Sprint(status), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
-		Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(strings.NewReader(body)),
-		ContentLength: int64(len(body)),
+		Status: fmt.Sprint(r.status), StatusCode: r.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
+		Header: http.Header{"Content-Type": {r.contentType}}, Body: io.NopCloser(strings.NewReader(r.body)),
+		ContentLength: int64(len(r.body)),
 	}
 }

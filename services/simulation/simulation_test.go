@@ -11,7 +11,7 @@ func sample() int {
 	if testing.Short() {
 		return 30
 	}
-	return 150
+	return 100
 }
 
 // TestHistoriesKeepThePromises (P1–P7) on a sample; `make simulate` lives as
