@@ -6,6 +6,9 @@
 // an HTTP answer, and the gRPC client turns the status back into the same
 // fault, so kinds and fields survive a call. An error that is no fault is
 // internal: callers learn that something failed, and only the log learns what.
+//
+// Texts are bounded, whatever they quote: paths to 100 characters, messages to
+// 300, fields to 50, all on one line.
 package fault
 
 import (
@@ -83,7 +86,7 @@ type Error struct {
 func (e *Error) Error() string {
 	s := e.text()
 	if e.cause != nil {
-		s += ": " + e.cause.Error()
+		s += ": " + clip(e.cause.Error(), maxInternal, true)
 	}
 	return s
 }
@@ -100,55 +103,57 @@ func (e *Error) Because(cause error) *Error {
 }
 
 func (e *Error) text() string {
-	if len(e.Fields) == 0 {
-		return e.Message
+	b := e.bounded()
+	if len(b.Fields) == 0 {
+		return b.Message
 	}
-	parts := make([]string, len(e.Fields))
-	for i, f := range e.Fields {
+	parts := make([]string, len(b.Fields))
+	for i, f := range b.Fields {
 		parts[i] = f.Path + ": " + f.Message
 	}
-	return strings.Join(parts, "; ")
+	return Clip(strings.Join(parts, "; "), maxMessage)
 }
 
 // Invalid reports one violated field. Use [Validation] to report all of them.
-func Invalid(field, format string, args ...any) *Error {
-	return &Error{Kind: KindInvalid, Fields: []Field{{Path: field, Message: fmt.Sprintf(format, args...)}}}
+func Invalid(path, format string, args ...any) *Error {
+	return &Error{Kind: KindInvalid, Fields: []Field{field(path, messagef(format, args...))}}
 }
 
 // NotFound reports that something is not there: fault.NotFound("order %s", id).
 func NotFound(format string, args ...any) *Error {
-	return &Error{Kind: KindNotFound, Message: fmt.Sprintf(format, args...) + " not found"}
+	const suffix = " not found"
+	return &Error{Kind: KindNotFound, Message: Clip(fmt.Sprintf(format, args...), maxMessage-len(suffix)) + suffix}
 }
 
 // Conflict reports that the present state forbids the request.
 func Conflict(format string, args ...any) *Error {
-	return &Error{Kind: KindConflict, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: KindConflict, Message: messagef(format, args...)}
 }
 
 // Exhausted reports a used-up quota or rate.
 func Exhausted(format string, args ...any) *Error {
-	return &Error{Kind: KindExhausted, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: KindExhausted, Message: messagef(format, args...)}
 }
 
 // Unauthenticated reports a missing or invalid credential.
 func Unauthenticated(format string, args ...any) *Error {
-	return &Error{Kind: KindUnauthenticated, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: KindUnauthenticated, Message: messagef(format, args...)}
 }
 
 // Denied reports a credential that does not allow the request.
 func Denied(format string, args ...any) *Error {
-	return &Error{Kind: KindDenied, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: KindDenied, Message: messagef(format, args...)}
 }
 
 // Unavailable reports that the same request may work later.
 func Unavailable(format string, args ...any) *Error {
-	return &Error{Kind: KindUnavailable, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: KindUnavailable, Message: messagef(format, args...)}
 }
 
 // Internal reports our own mistake. The message is for the log only. Any error
 // that is no fault counts as internal, so this is rarely needed.
 func Internal(format string, args ...any) *Error {
-	return &Error{Kind: KindInternal, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: KindInternal, Message: clip(fmt.Sprintf(format, args...), maxInternal, true)}
 }
 
 // KindOf returns the kind of the first fault in err's chain. A canceled or
@@ -165,7 +170,7 @@ func FieldsOf(err error) []Field {
 	if err == nil {
 		return nil
 	}
-	return of(err).Fields
+	return of(err).bounded().Fields
 }
 
 // Public returns the text of err that a caller may see.

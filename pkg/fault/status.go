@@ -20,9 +20,9 @@ func ToStatus(err error) *status.Status {
 	// that is too large) and has no fault inside.
 	var e *Error
 	if st := statusOf(err); st != nil && !errors.As(err, &e) && spoken(st.Code()) {
-		return st
+		return status.New(st.Code(), Clip(st.Message(), maxMessage))
 	}
-	e = of(err)
+	e = of(err).bounded()
 	code := codeOf(e)
 	if code == codes.Internal {
 		return status.New(code, publicInternal)
@@ -146,5 +146,5 @@ func fromStatus(st *status.Status) *Error {
 	if len(e.Fields) > 0 {
 		e.Message = ""
 	}
-	return e
+	return e.bounded()
 }

@@ -1,22 +1,22 @@
 package fault
 
-import "fmt"
-
 // Validation collects every violated field of a request, so that the caller
 // mends them all at once. The zero value is ready to use.
 //
 //	var v fault.Validation
 //	v.Check(q >= 1 && q <= 10000, "lines[0].quantity", "must be between 1 and 10000")
 //	if err := v.Err(); err != nil { … }
+//
+// It keeps the first 50 violations.
 type Validation struct {
 	fields []Field
 }
 
-// Check adds a violation of field unless ok. It returns ok, for checks that
+// Check adds a violation of path unless ok. It returns ok, for checks that
 // make sense only if an earlier one held.
-func (v *Validation) Check(ok bool, field, format string, args ...any) bool {
-	if !ok {
-		v.fields = append(v.fields, Field{Path: field, Message: fmt.Sprintf(format, args...)})
+func (v *Validation) Check(ok bool, path, format string, args ...any) bool {
+	if !ok && len(v.fields) < maxFields {
+		v.fields = append(v.fields, field(path, messagef(format, args...)))
 	}
 	return ok
 }
@@ -30,10 +30,9 @@ func (v *Validation) Add(prefix string, err error) {
 	}
 	fields := FieldsOf(err)
 	if len(fields) == 0 {
-		v.fields = append(v.fields, Field{Path: prefix, Message: Public(err)})
-		return
+		fields = []Field{{Message: Public(err)}}
 	}
-	for _, f := range fields {
+	for _, f := range fields[:min(len(fields), maxFields-len(v.fields))] {
 		switch {
 		case prefix == "":
 		case f.Path == "":
@@ -41,7 +40,7 @@ func (v *Validation) Add(prefix string, err error) {
 		default:
 			f.Path = prefix + "." + f.Path
 		}
-		v.fields = append(v.fields, f)
+		v.fields = append(v.fields, field(f.Path, f.Message))
 	}
 }
 
