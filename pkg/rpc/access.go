@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -74,6 +75,12 @@ func (a *access) learn(services map[string]grpc.ServiceInfo) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// registered says whether a call is to a method that there is.
+func (a *access) registered(info *stats.RPCTagInfo) bool {
+	_, ok := a.methods[info.FullMethodName]
+	return ok
 }
 
 // Declared returns the access that a method's contract declares. A method

@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"strings"
@@ -106,7 +105,7 @@ func (s *Server) log(ctx context.Context, c *call, method string, code codes.Cod
 		attrs = append(attrs, slog.String("peer", p.Addr.String()))
 	}
 	if err != nil {
-		attrs = append(attrs, slog.String("error", fmt.Sprint(err)))
+		attrs = append(attrs, slog.String("error", fault.LogText(err)))
 	}
 	c.mu.Lock()
 	attrs = append(attrs, c.attrs...)

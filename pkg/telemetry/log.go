@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"go.opentelemetry.io/otel/trace"
 )
@@ -15,7 +16,7 @@ func newLogger(service string, cfg Config) (*slog.Logger, error) {
 	if cfg.Output != nil {
 		out = cfg.Output
 	}
-	options := &slog.HandlerOptions{Level: cfg.Level}
+	options := &slog.HandlerOptions{Level: cfg.Level, ReplaceAttr: bound}
 	var h slog.Handler
 	switch cfg.Format {
 	case "", "json":
@@ -26,6 +27,38 @@ func newLogger(service string, cfg Config) (*slog.Logger, error) {
 		return nil, fmt.Errorf("log format must be json or text, is %q", cfg.Format)
 	}
 	return slog.New(&traceHandler{Handler: h}).With("service", service), nil
+}
+
+// Bounds of one text in the log, in bytes: attributes may quote clients. An
+// error may hold a panic's stack.
+const (
+	maxText  = 1000
+	maxError = 16 << 10
+)
+
+// bound shortens an attribute that is too long.
+func bound(_ []string, a slog.Attr) slog.Attr {
+	var text string
+	switch a.Value.Kind() { //nolint:exhaustive // the others are short
+	case slog.KindString:
+		text = a.Value.String()
+	case slog.KindAny:
+		err, ok := a.Value.Any().(error)
+		if !ok {
+			return a
+		}
+		text = fmt.Sprint(err)
+	default:
+		return a
+	}
+	limit := maxText
+	if a.Key == "error" {
+		limit = maxError
+	}
+	if len(text) > limit {
+		a.Value = slog.StringValue(strings.ToValidUTF8(text[:limit], "") + "…")
+	}
+	return a
 }
 
 // traceHandler adds the ids of the span in the context to each record. The ids

@@ -96,13 +96,18 @@ func Setup(ctx context.Context, service string, cfg Config) (*Telemetry, error) 
 		Logger:   logger,
 		registry: registry,
 		traces:   sdktrace.NewTracerProvider(options...),
-		meters:   sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader)),
+		meters:   sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader), sdkmetric.WithView(serverNames)),
 		Propagator: propagation.NewCompositeTextMapPropagator(
 			propagation.TraceContext{}, propagation.Baggage{}),
 	}
 	t.Tracer, t.Meter = t.traces, t.meters
 	return t, nil
 }
+
+// serverNames drops what instrumentation takes from the Host header: each name
+// a client makes up would be a time series more.
+var serverNames = sdkmetric.NewView(sdkmetric.Instrument{Name: "http.server.*"},
+	sdkmetric.Stream{AttributeFilter: attribute.NewDenyKeysFilter("server.address", "server.port")})
 
 // fallback is used if OTEL_TRACES_EXPORTER is not set: an endpoint alone asks
 // for OTLP, nothing at all for no export.

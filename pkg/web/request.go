@@ -26,6 +26,8 @@ type request struct {
 	mu    sync.Mutex
 	attrs []slog.Attr
 	err   error
+	// expected: see Expected.
+	expected bool
 }
 
 type requestKey struct{}
@@ -66,6 +68,17 @@ func Annotate(ctx context.Context, attrs ...slog.Attr) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.attrs = append(r.attrs, attrs...)
+	}
+}
+
+// Expected says that the outcome of the request is no failure of ours, whatever
+// its status: its log line is INFO. It is for answers whose status a partner's
+// protocol prescribes; else anybody could fill the log of errors.
+func Expected(ctx context.Context) {
+	if r := requestOf(ctx); r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.expected = true
 	}
 }
 

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -20,10 +19,10 @@ import (
 // traced is the outermost layer: it describes the request and opens its span.
 func (s *Server) traced(next http.Handler) http.Handler {
 	type original struct{}
-	inner := http.HandlerFunc(func(w http.ResponseWriter, shown *http.Request) {
-		r, _ := shown.Context().Value(original{}).(*http.Request)
-		again := r.WithContext(shown.Context())
-		again.Body = shown.Body
+	inner := http.HandlerFunc(func(w http.ResponseWriter, seen *http.Request) {
+		r, _ := seen.Context().Value(original{}).(*http.Request)
+		again := r.WithContext(seen.Context())
+		again.Body = seen.Body
 		next.ServeHTTP(w, again)
 		// net/http removes the temporary files of the request that it knows.
 		r.MultipartForm = again.MultipartForm
@@ -42,12 +41,43 @@ func (s *Server) traced(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r.WithContext(ctx))
 			return
 		}
-		// The span gets to see the route in place of the URL.
-		shown := r.WithContext(context.WithValue(ctx, original{}, r))
-		shown.Pattern = known.route
-		shown.URL = &url.URL{Path: pathOf(known.route)}
-		spans.ServeHTTP(w, shown)
+		spans.ServeHTTP(w, shown(r.WithContext(context.WithValue(ctx, original{}, r)), known))
 	})
+}
+
+// maxUserAgent bounds what a span holds of the client's name for itself.
+const maxUserAgent = 200
+
+// shown makes of a copy of a request what its span and the metrics get to see:
+// the route in place of the URL, and nothing that a client can choose freely.
+// Each name a client makes up would be a time series more.
+func shown(r *http.Request, known *request) *http.Request {
+	header := http.Header{}
+	header.Set("X-Forwarded-For", known.client.String()) // the span's client.address
+	if agent := r.UserAgent(); agent != "" {
+		header.Set("User-Agent", fault.Clip(agent, maxUserAgent))
+	}
+	for _, name := range (propagation.TraceContext{}).Fields() {
+		if value := r.Header.Get(name); value != "" && (known.trusted || name == "traceparent") {
+			header.Set(name, value)
+		}
+	}
+	r.Header = header
+	r.Method = methodOf(r)
+	r.Host = ""
+	r.Pattern = known.route
+	r.URL = &url.URL{Path: pathOf(known.route)}
+	return r
+}
+
+// methodOf returns the method of a request if it is a standard one.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace:
+		return r.Method
+	}
+	return "_OTHER"
 }
 
 // pathOf returns the path in a pattern: "GET /orders/{token}" → "/orders/{token}".
@@ -69,7 +99,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if out.status == 0 {
 		out.status = http.StatusOK
 	}
-	s.log(r.Context(), known, r.Method, out, time.Since(begun))
+	s.log(r.Context(), known, methodOf(r), out, time.Since(begun))
 }
 
 func (s *Server) routed(w *response, r *http.Request, known *request) {
@@ -81,7 +111,7 @@ func (s *Server) routed(w *response, r *http.Request, known *request) {
 		err, _ := p.(error)
 		if errors.Is(err, http.ErrAbortHandler) {
 			known.fail(err)
-			s.log(r.Context(), known, r.Method, w, 0)
+			s.log(r.Context(), known, methodOf(r), w, 0)
 			panic(http.ErrAbortHandler)
 		}
 		known.fail(fault.Internal("panic: %v\n%s", p, debug.Stack()))
@@ -111,8 +141,11 @@ func (s *Server) unrouted(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) log(ctx context.Context, known *request, method string, w *response, took time.Duration) {
+	known.mu.Lock()
+	defer known.mu.Unlock()
 	level := slog.LevelInfo
 	switch {
+	case known.expected:
 	case w.status >= http.StatusInternalServerError && w.status != http.StatusServiceUnavailable:
 		level = slog.LevelError
 	case quiet[known.route]:
@@ -129,10 +162,8 @@ func (s *Server) log(ctx context.Context, known *request, method string, w *resp
 		slog.String("client", known.client.String()),
 		slog.String("request_id", known.id),
 	}
-	known.mu.Lock()
-	defer known.mu.Unlock()
 	if known.err != nil {
-		attrs = append(attrs, slog.String("error", fmt.Sprint(known.err)))
+		attrs = append(attrs, slog.String("error", fault.LogText(known.err)))
 	}
 	s.options.Logger.LogAttrs(ctx, level, "http", append(attrs, known.attrs...)...)
 }

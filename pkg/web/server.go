@@ -165,9 +165,15 @@ func Health(mux *http.ServeMux, readiness interface {
 	HealthHandler() http.Handler
 	ReadyHandler() http.Handler
 }, metrics http.Handler) {
-	mux.Handle("GET /healthz", readiness.HealthHandler())
+	Liveness(mux, readiness)
 	mux.Handle("GET /readyz", readiness.ReadyHandler())
 	mux.Handle("GET /metrics", metrics)
+}
+
+// Liveness mounts /healthz alone, for a listener that strangers reach while
+// Health is on another one.
+func Liveness(mux *http.ServeMux, readiness interface{ HealthHandler() http.Handler }) {
+	mux.Handle("GET /healthz", readiness.HealthHandler())
 }
 
 // quiet are the routes of Health.
