@@ -1,6 +1,8 @@
 package callbackingest_test
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"quittance/pkg/event"
+	"quittance/pkg/web"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 )
 
@@ -106,6 +109,43 @@ func TestFloodOfForgeriesCannotFillTheStore(t *testing.T) {
 			t.Errorf("%d forgeries recorded in three minutes, want 3", more)
 		}
 		w.wants(w.call(postback("433456")), http.StatusOK, "OK")
+	})
+}
+
+// Anybody can send forgeries, and their answer is a 500: the log of errors must
+// not fill with them. A callback that is not durable stays an error.
+func TestForgeriesAreNoErrorsInTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.stop()
+		var log bytes.Buffer
+		server, err := web.NewServer(web.Options{Handler: w.mux, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		get := func(path string) string {
+			log.Reset()
+			rec := httptest.NewRecorder()
+			server.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+			if rec.Code < http.StatusInternalServerError {
+				t.Errorf("%s: %d", path, rec.Code)
+			}
+			return log.String()
+		}
+		for _, path := range []string{
+			"/callbacks/flexpay/" + account + "?" + forged("433456"), "/callbacks/flexpay/nobody?" + postback("433456"),
+		} {
+			if line := get(path); !strings.Contains(line, "level=INFO") || !strings.Contains(line, "status=500") {
+				t.Errorf("forgery: %s", line)
+			}
+		}
+		w.storeDown.Store(true)
+		w.bus.down.Store(true)
+		if line := get("/callbacks/flexpay/" + account + "?" + postback("433456")); strings.Contains(line, "level=INFO") {
+			t.Errorf("not durable: %s", line)
+		}
+		w.storeDown.Store(false)
+		w.bus.down.Store(false)
 	})
 }
 

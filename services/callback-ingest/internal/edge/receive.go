@@ -21,6 +21,7 @@ import (
 	"quittance/pkg/fault"
 	"quittance/pkg/provider"
 	"quittance/pkg/provider/registry"
+	"quittance/pkg/web"
 	"quittance/services/callback-ingest/internal/callback"
 	"quittance/services/callback-ingest/internal/callbacks"
 )
@@ -94,6 +95,9 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := rc.callbacks.Now()
 	in := &incoming{provider: r.PathValue("provider"), receiver: p, account: r.PathValue("account"), request: req}
 	answer, refusal := rc.receive(r.Context(), in)
+	if refusal != nil {
+		web.Expected(r.Context()) // providers prescribe a 500 for what anybody can send
+	}
 	respond(w, p.Acknowledge(answer, refusal))
 
 	in.problem = errors.Join(in.problem, refusal)
