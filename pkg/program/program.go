@@ -44,7 +44,8 @@ type Config struct {
 	Replicas     int          `env:"NATS_REPLICAS" envDefault:"1" doc:"replicas of the bus's streams; more than one needs a cluster"`
 	GRPCAddr     string       `env:"GRPC_ADDR" envDefault:":9090" doc:"listen address of the public gRPC API"`
 	InternalAddr string       `env:"INTERNAL_ADDR" envDefault:":9091" doc:"listen address of the internal gRPC API"`
-	HTTPAddr     string       `env:"HTTP_ADDR" envDefault:":8080" doc:"listen address of pages, callbacks, health and metrics"`
+	HTTPAddr     string       `env:"HTTP_ADDR" envDefault:":8080" doc:"listen address of pages and callbacks, and of health and metrics without an admin address"`
+	AdminAddr    string       `env:"ADMIN_ADDR" doc:"listen address of /metrics, /readyz and /healthz, for operators only; the HTTP address if empty, else that has only /healthz"`
 	OrderAddr    string       `env:"ORDER_ADDR" envDefault:"127.0.0.1:9091" doc:"internal gRPC address of the order service"`
 	Keyring      seal.Secret  `env:"KEYRING,required" doc:"key-encryption keys, kid:base64,…; the same for all services"`
 	ServiceToken seal.Secret  `env:"SERVICE_TOKEN,required" doc:"credential between services; the same for all services"`
@@ -120,13 +121,35 @@ func run(ctx context.Context, name string, cfg Config, build func(context.Contex
 	g.OnStop("telemetry", tel.Shutdown)
 	g.OnStop("store", func(context.Context) error { return p.engine.Close() })
 	g.Add(name, p.work)
-	web.Health(p.mux, p.readiness, tel.MetricsHandler())
-	server, err := web.NewServer(web.Options{Addr: cfg.HTTPAddr, Handler: p.mux, Logger: tel.Logger, Tracer: tel.Tracer, Meter: tel.Meter})
+	if err := p.serveWeb(g); err != nil {
+		return err
+	}
+	return g.Run(ctx)
+}
+
+// serveWeb adds the HTTP server, and the one for operators if it has an address
+// of its own.
+func (p *process) serveWeb(g *app.Group) error {
+	options := web.Options{Logger: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter}
+	admin := p.mux
+	if p.cfg.AdminAddr != "" {
+		admin = http.NewServeMux()
+		web.Liveness(p.mux, p.readiness)
+		options.Addr, options.Handler = p.cfg.AdminAddr, admin
+		server, err := web.NewServer(options)
+		if err != nil {
+			return err
+		}
+		g.Add("admin HTTP", server.Run)
+	}
+	web.Health(admin, p.readiness, p.telemetry.MetricsHandler())
+	options.Addr, options.Handler = p.cfg.HTTPAddr, p.mux
+	server, err := web.NewServer(options)
 	if err != nil {
 		return err
 	}
 	g.Add("HTTP", server.Run)
-	return g.Run(ctx)
+	return nil
 }
 
 func (p *process) openStore(ctx context.Context) error {
@@ -167,7 +190,7 @@ func (p *process) work(ctx context.Context) error {
 		return ended(ctx, fmt.Errorf("streams and consumers: %w", err))
 	}
 	p.readiness.Check("bus", func(context.Context) error { return b.Ready() })
-	orders, err := rpc.Dial(p.cfg.OrderAddr, rpc.DialOptions{ServiceToken: p.cfg.ServiceToken, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter})
+	orders, err := p.dialOrders()
 	if err != nil {
 		return err
 	}
@@ -201,6 +224,15 @@ func (p *process) work(ctx context.Context) error {
 	g.Add("internal gRPC", func(ctx context.Context) error { return internalServer.ListenAndServe(ctx, p.cfg.InternalAddr) })
 	g.Add("gRPC", func(ctx context.Context) error { return publicServer.ListenAndServe(ctx, p.cfg.GRPCAddr) })
 	return g.Run(ctx)
+}
+
+// dialOrders connects to the order service's internal listener.
+func (p *process) dialOrders() (*grpc.ClientConn, error) {
+	return rpc.Dial(p.cfg.OrderAddr, rpc.DialOptions{
+		ServiceToken: p.cfg.ServiceToken, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
+		// An order comes with its whole history, which may be larger than the default.
+		MaxRecvBytes: 64 << 20,
+	})
 }
 
 // ended is nil if err only tells that the program was stopped while it waited.

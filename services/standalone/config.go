@@ -18,6 +18,8 @@ type Config struct {
 
 	GRPCAddr string `env:"GRPC_ADDR" envDefault:"127.0.0.1:9090" doc:"listen address of the public gRPC API"`
 	HTTPAddr string `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080" doc:"listen address of pay pages and provider callbacks"`
+	// AdminAddr keeps metrics and readiness from those who reach HTTPAddr.
+	AdminAddr string `env:"ADMIN_ADDR" doc:"listen address of /metrics, /readyz and /healthz, for operators only; the HTTP address if empty, else that has only /healthz"`
 	// PublicURL is how customers and providers reach HTTPAddr.
 	PublicURL string `env:"PUBLIC_URL" doc:"base URL at which customers and providers reach the HTTP address; http://<HTTP_ADDR> if empty"`
 

@@ -53,11 +53,12 @@ Quittance is up. Click from the shop to the licence:
   mails          %[1]s/mails
   sandbox        %[1]s/
   gRPC API       %[2]s   (merchant's key: %[3]s, operator's: %[4]s)
-  pay pages      %[5]s   (/healthz, /readyz, /metrics)
+  pay pages      %[5]s
+  for operators  %[7]s   (/healthz, /readyz, /metrics)
 
 Data is kept in %[6]s. Stop with Ctrl-C, or kill it: nothing is lost.
 `, s.Sandbox.URL(), s.GRPCAddr(), filepath.Join(cfg.DataDir, "demo-api-key"), filepath.Join(cfg.DataDir, "operator-key"),
-			s.PublicURL(), cfg.DataDir)
+			s.PublicURL(), cfg.DataDir, s.AdminURL())
 		return err
 	})
 	return g.Wait()

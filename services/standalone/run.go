@@ -14,12 +14,22 @@ import (
 // stopDeadline bounds the orderly stop. Nothing rests on it.
 const stopDeadline = 20 * time.Second
 
-// serveWeb builds the HTTP server over the services' routes.
+// serveWeb builds the HTTP server over the services' routes, and the one for
+// operators if it has an address of its own.
 func (s *System) serveWeb(mux *http.ServeMux) (err error) {
-	web.Health(mux, s.readiness, s.telemetry.MetricsHandler())
-	s.web, err = web.NewServer(web.Options{
-		Handler: mux, Logger: s.telemetry.Logger, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter,
-	})
+	options := web.Options{Logger: s.telemetry.Logger, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter}
+	admin := mux
+	if s.adminLis != nil {
+		admin = http.NewServeMux()
+		web.Liveness(mux, s.readiness)
+		options.Handler = admin
+		if s.admin, err = web.NewServer(options); err != nil {
+			return err
+		}
+	}
+	web.Health(admin, s.readiness, s.telemetry.MetricsHandler())
+	options.Handler = mux
+	s.web, err = web.NewServer(options)
 	return err
 }
 
@@ -36,6 +46,9 @@ func (s *System) Run(ctx context.Context) error {
 	}
 	g.Add("internal gRPC", func(ctx context.Context) error { return s.internal.Serve(ctx, s.internalLis) })
 	g.Add("gRPC", func(ctx context.Context) error { return s.public.Serve(ctx, s.publicLis) })
+	if s.admin != nil {
+		g.Add("admin HTTP", func(ctx context.Context) error { return s.admin.Serve(ctx, s.adminLis) })
+	}
 	g.Add("HTTP", func(ctx context.Context) error { return s.web.Serve(ctx, s.httpLis) })
 	return g.Run(ctx)
 }

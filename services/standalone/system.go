@@ -48,6 +48,8 @@ type System struct {
 	orders           *grpc.ClientConn // to the internal listener
 	web              *web.Server
 	httpLis          net.Listener
+	admin            *web.Server // nil: its pages are on web
+	adminLis         net.Listener
 	runs             []named
 	// Sandbox is nil unless it runs in this process.
 	Sandbox      *sandbox.Sandbox
@@ -123,6 +125,11 @@ func (s *System) listen(ctx context.Context) error {
 	if s.httpLis, err = lc.Listen(ctx, "tcp", s.cfg.HTTPAddr); err != nil {
 		return fmt.Errorf("listen for HTTP: %w", err)
 	}
+	if s.cfg.AdminAddr != "" {
+		if s.adminLis, err = lc.Listen(ctx, "tcp", s.cfg.AdminAddr); err != nil {
+			return fmt.Errorf("listen for admin HTTP: %w", err)
+		}
+	}
 	if s.cfg.PublicURL == "" {
 		s.cfg.PublicURL = "http://" + s.httpLis.Addr().String()
 	}
@@ -130,6 +137,8 @@ func (s *System) listen(ctx context.Context) error {
 	s.internalLis = lis
 	s.orders, err = rpc.Dial("order", rpc.DialOptions{
 		ServiceToken: s.secrets.service, Dialer: dial, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter,
+		// An order comes with its whole history, which may be larger than the default.
+		MaxRecvBytes: 64 << 20,
 	})
 	return err
 }
@@ -253,6 +262,14 @@ func (s *System) OperatorKey() seal.Secret { return s.secrets.operatorKey }
 
 // GRPCAddr is where the public gRPC API listens.
 func (s *System) GRPCAddr() string { return s.publicLis.Addr().String() }
+
+// AdminURL is where metrics and readiness are.
+func (s *System) AdminURL() string {
+	if s.adminLis != nil {
+		return "http://" + s.adminLis.Addr().String()
+	}
+	return "http://" + s.httpLis.Addr().String()
+}
 
 // PublicURL is where customers and providers reach the HTTP edge.
 func (s *System) PublicURL() string { return s.cfg.PublicURL }
