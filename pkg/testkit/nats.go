@@ -41,6 +41,19 @@ func ListeningNATS(t testing.TB) *Server {
 	return newServer(t, natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT})
 }
 
+// ConfiguredNATS starts a listening server with accounts, users and permissions
+// of a configuration file. Where it listens and keeps its files is the test's
+// matter.
+func ConfiguredNATS(t testing.TB, path string) *Server {
+	t.Helper()
+	o, err := natsserver.ProcessConfigFile(path)
+	if err != nil {
+		t.Fatalf("configuration of NATS: %v", err)
+	}
+	o.Host, o.Port, o.HTTPPort = "127.0.0.1", natsserver.RANDOM_PORT, 0
+	return newServer(t, *o)
+}
+
 func newServer(t testing.TB, o natsserver.Options) *Server {
 	t.Helper()
 	o.ServerName = "test"

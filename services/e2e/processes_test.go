@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"net"
 	"strings"
 	"testing"
@@ -23,8 +24,13 @@ const fleetOperator = "operator-key-for-fleets"
 // reached over TCP, in no order that they need.
 func startProcesses(t *testing.T, cfg standalone.Config, with setup) *world {
 	t.Helper()
-	nats := testkit.ListeningNATS(t)
 	names := []string{"order", "payment-redirect", "callback-ingest", "verification", "delivery", "notification"}
+	users := map[string]string{"payment-redirect": "payment", "callback-ingest": "callback"}
+	for _, name := range names {
+		users[name] = cmp.Or(users[name], name)
+		t.Setenv("NATS_"+strings.ToUpper(users[name])+"_PASSWORD", "password-of-"+users[name])
+	}
+	nats := testkit.ConfiguredNATS(t, "../../deploy/nats.conf") // with the permissions of a deployment
 	grpc, internal, http := map[string]string{}, map[string]string{}, map[string]string{}
 	for _, name := range names {
 		grpc[name], internal[name], http[name] = freeAddr(t), freeAddr(t), freeAddr(t)
@@ -40,6 +46,7 @@ func startProcesses(t *testing.T, cfg standalone.Config, with setup) *world {
 	for _, name := range names { // order last would do as well: nobody needs it to start
 		f.services[name] = newProcess(t, "quittance/services/"+name+"/cmd/"+name, "http://"+http[name]+"/readyz", []string{
 			"QUITTANCE_DATA_DIR=" + t.TempDir(), "QUITTANCE_NATS_URL=" + nats.URL(),
+			"QUITTANCE_NATS_USER=" + users[name], "QUITTANCE_NATS_PASSWORD=password-of-" + users[name],
 			"QUITTANCE_GRPC_ADDR=" + grpc[name], "QUITTANCE_INTERNAL_ADDR=" + internal[name], "QUITTANCE_HTTP_ADDR=" + http[name],
 			"QUITTANCE_ORDER_ADDR=" + internal["order"], "QUITTANCE_KEYRING=" + keyring, "QUITTANCE_SERVICE_TOKEN=token-of-the-fleet",
 			"QUITTANCE_OPERATOR_KEY=" + fleetOperator, "QUITTANCE_PUBLIC_URL=" + public, "QUITTANCE_CALLBACK_URL=" + callbacks,
