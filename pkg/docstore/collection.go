@@ -19,33 +19,6 @@ var ErrUnchanged = errors.New("document unchanged")
 // write, or the document's next write, has usually dealt with it.
 const relayAfter = 5 * time.Second
 
-// Relay brings committed events to the bus (see package outbox).
-type Relay interface {
-	// Watch tells of a store whose leftovers the relay looks after.
-	Watch(Store)
-	// Committed tells of a stored document with pending events. It must not block.
-	Committed(Store, *Record)
-	// Known is the latest emission of the document known to be on the bus and
-	// not yet marked, 0 if none; the next write of the document marks it.
-	Known(s Store, id string) int64
-	// Marked tells that a write has marked emissions up to n.
-	Marked(s Store, id string, n int64)
-}
-
-// Worker does the due work of a collection in this process (see package due).
-type Worker interface {
-	// Reserve takes a place for one document, false if none is free.
-	Reserve() bool
-	// Release gives an unused place back.
-	Release()
-	// Hand passes on a document leased in a reserved place. It must not block.
-	Hand(*Record)
-	// Wake tells that a document is due at the given time.
-	Wake(time.Time)
-	// Lease is how long a lease lasts.
-	Lease() time.Duration
-}
-
 // Spec declares a typed collection.
 type Spec[T any] struct {
 	Name string
@@ -159,30 +132,6 @@ func (c *Collection[T]) read(ctx context.Context, rec *Record) (*Doc[T], error) 
 		linkTrace(ctx, doc.Trace)
 	}
 	return doc, err
-}
-
-// Change is what an update does beside changing the body.
-type Change struct {
-	emit   []event.Event
-	resend []string
-	had    []Entry
-}
-
-// Emit announces events in the same write.
-func (ch *Change) Emit(events ...event.Event) { ch.emit = append(ch.emit, events...) }
-
-// Resend sends an earlier event of this document again, with the same id.
-func (ch *Change) Resend(eventID string) { ch.resend = append(ch.resend, eventID) }
-
-// Latest returns the id of the latest event of a type that the document has
-// announced, empty if none.
-func (ch *Change) Latest(typ string) string {
-	for i := len(ch.had) - 1; i >= 0; i-- {
-		if ch.had[i].Event.Type == typ {
-			return ch.had[i].Event.ID
-		}
-	}
-	return ""
 }
 
 // Update changes a document: load, change, save in one place. change may run
@@ -389,42 +338,4 @@ func (c *Collection[T]) Delete(ctx context.Context, id string, version int64) (b
 		return false, fmt.Errorf("delete %s %s: %w", c.spec.Name, id, err)
 	}
 	return ok, nil
-}
-
-// Tenant is a collection seen by one tenant: other tenants' documents do not
-// exist in it.
-type Tenant[T any] struct {
-	c      *Collection[T]
-	tenant string
-}
-
-// For binds the collection to a tenant.
-func (c *Collection[T]) For(tenant string) Tenant[T] { return Tenant[T]{c: c, tenant: tenant} }
-
-// Insert is Collection.Insert for this tenant.
-func (t Tenant[T]) Insert(ctx context.Context, id string, body *T, events ...event.Event) (*Doc[T], error) {
-	return t.c.Insert(ctx, id, t.tenant, body, events...)
-}
-
-// Get is Collection.Get among this tenant's documents.
-func (t Tenant[T]) Get(ctx context.Context, id string) (*Doc[T], error) {
-	d, err := t.c.Get(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if d.Tenant != t.tenant {
-		return nil, ErrNotFound
-	}
-	return d, nil
-}
-
-// Update is Collection.Update among this tenant's documents.
-func (t Tenant[T]) Update(ctx context.Context, id string, change func(*T, *Change) error) (*Doc[T], error) {
-	return t.c.update(ctx, id, 0, &t.tenant, change)
-}
-
-// Find is Collection.Find among this tenant's documents.
-func (t Tenant[T]) Find(ctx context.Context, q Query) ([]*Doc[T], string, error) {
-	q.Tenant, q.AllTenants = t.tenant, false
-	return t.c.Find(ctx, q)
 }
