@@ -19,7 +19,7 @@ STANDALONE = $(GO) run ./services/standalone/cmd/standalone
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z\/-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## one order from creation to licence, mail and webhook, then exit
@@ -86,6 +86,7 @@ clean: ## remove what was built; data of `make run` stays
 $(BIN)/golangci-lint: scripts/tools/lint/go.mod scripts/tools/lint/go.sum
 	GOWORK=off $(GO) build -C scripts/tools/lint -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+bin/grpcurl: ## a gRPC client for the command line, into bin/
 bin/grpcurl: scripts/tools/grpcurl/go.mod scripts/tools/grpcurl/go.sum
 	GOWORK=off $(GO) build -C scripts/tools/grpcurl -o $(CURDIR)/$@ github.com/fullstorydev/grpcurl/cmd/grpcurl
 

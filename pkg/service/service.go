@@ -71,7 +71,7 @@ type Parked struct {
 
 // New builds the base of the named service.
 func New(ctx context.Context, name string, d Deps) (*Base, error) {
-	d.Log = d.Log.With("service", name)
+	d.Log = d.Log.With("component", name)
 	b := &Base{Deps: d, Name: name, handlers: map[string]bus.Handler{}}
 	b.Relay = outbox.New(d.Bus, d.Log, d.Now)
 	parked, err := docstore.Open(ctx, d.Engine, docstore.Spec[Parked]{Name: "parked", Now: d.Now})
