@@ -120,10 +120,10 @@ func (s *System) listen(ctx context.Context) error {
 	var lc net.ListenConfig
 	var err error
 	if s.publicLis, err = lc.Listen(ctx, "tcp", s.cfg.GRPCAddr); err != nil {
-		return fmt.Errorf("listen for gRPC: %w", err)
+		return fmt.Errorf("listen for gRPC (%sGRPC_ADDR): %w", EnvPrefix, err)
 	}
 	if s.httpLis, err = lc.Listen(ctx, "tcp", s.cfg.HTTPAddr); err != nil {
-		return fmt.Errorf("listen for HTTP: %w", err)
+		return fmt.Errorf("listen for HTTP (%sHTTP_ADDR): %w", EnvPrefix, err)
 	}
 	if s.cfg.AdminAddr != "" {
 		if s.adminLis, err = lc.Listen(ctx, "tcp", s.cfg.AdminAddr); err != nil {
