@@ -11,14 +11,8 @@ import (
 	"quittance/services/delivery"
 )
 
-// config is the service's own and the mail relay's.
-type config struct {
-	Delivery delivery.Config
-	SMTP     mail.Config `envPrefix:"SMTP_"`
-}
-
 func main() {
-	program.Main(delivery.Name, func(ctx context.Context, p program.Parts, own config) (program.Service, rpc.Authenticator, error) {
+	program.Main(delivery.Name, func(ctx context.Context, p program.Parts, own delivery.Settings) (program.Service, rpc.Authenticator, error) {
 		mailer, err := mail.NewSMTP(own.SMTP)
 		if err != nil {
 			return nil, nil, err
