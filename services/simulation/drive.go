@@ -31,7 +31,7 @@ func (w *world) live() {
 	if !w.open() {
 		return
 	}
-	w.began = time.Now()
+	w.began.Store(time.Now().UnixNano())
 	w.calm.Store(false)
 	for i, o := range w.plan.Orders {
 		w.spawn(func() { w.shop.buy(i+1, o) })
@@ -74,7 +74,7 @@ func (w *world) drive(done func(next time.Time) bool) {
 		if done(next) {
 			return
 		}
-		if end := w.began.Add(w.plan.Length); next.IsZero() || w.rounds == 0 && next.After(end) && time.Now().Before(end) {
+		if end := time.Unix(0, w.began.Load()).Add(w.plan.Length); next.IsZero() || w.rounds == 0 && next.After(end) && time.Now().Before(end) {
 			next = end
 		}
 		gap := time.Until(next) - early

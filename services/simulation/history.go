@@ -99,9 +99,10 @@ func Run(t *testing.T, o Options) (result Result) {
 func newWorld(ctx context.Context, o Options, keys *seal.Keyring) *world {
 	w := &world{
 		ctx: ctx, plan: NewPlan(o.Seed), dice: dice(o.Seed), sabotage: o.Sabotage, keyring: keys, verbose: o.Verbose,
-		began: time.Now(), nodes: map[string]*node{}, crashed: make(chan *life, 1000),
+		nodes: map[string]*node{}, crashed: make(chan *life, 1000),
 		asked: map[string]int{}, alarms: map[int]time.Time{}, imported: map[string]int{},
 	}
+	w.began.Store(time.Now().UnixNano())
 	w.log = slog.New(slog.DiscardHandler)
 	if o.Verbose {
 		w.log = slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: withoutTime}))

@@ -164,7 +164,7 @@ func children(t *testing.T, seed uint64, n int, verbose bool, hear func(report))
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestSimulate$", "-child",
 		fmt.Sprint("-test.v=", verbose), fmt.Sprint("-seed=", seed), fmt.Sprint("-histories=", n), "-test.timeout=0")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
-	var failures strings.Builder
+	var failures, noise strings.Builder // the first belongs to cmd until it has ended
 	cmd.Stderr = &failures
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -179,7 +179,7 @@ func children(t *testing.T, seed uint64, n int, verbose bool, hear func(report))
 		var r report
 		switch err := json.Unmarshal(lines.Bytes(), &r); {
 		case err != nil:
-			failures.Write(append(lines.Bytes(), '\n'))
+			noise.Write(append(lines.Bytes(), '\n'))
 		case r.Begun:
 			seed = r.Seed
 		default:
@@ -193,5 +193,5 @@ func children(t *testing.T, seed uint64, n int, verbose bool, hear func(report))
 	if err != nil {
 		err = fmt.Errorf("the process ended with the history of seed %d: %w", seed, err)
 	}
-	return failures.String(), err
+	return noise.String() + failures.String(), err
 }

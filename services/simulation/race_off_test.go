@@ -1,0 +1,6 @@
+//go:build !race
+
+package simulation
+
+// raced says that the race detector watches.
+const raced = false
