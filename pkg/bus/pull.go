@@ -151,6 +151,13 @@ func (p *puller) drain(messages jetstream.MessagesContext, born time.Time, most 
 // slot.
 func (p *puller) hand(msg jetstream.Msg, born time.Time) {
 	e, err := event.FromMessage(msg.Headers(), msg.Data())
+	if err == nil {
+		// What a service may publish is limited by subject, so the headers must
+		// not say anything else.
+		if subject, bad := event.Subject(e); bad != nil || subject != msg.Subject() {
+			err = fmt.Errorf("its headers say %q", subject)
+		}
+	}
 	h := &held{msg: msg, event: e, invalid: err, deliveries: 1, stream: p.stream, born: born, slots: p.slots}
 	meta, metaErr := msg.Metadata()
 	if metaErr == nil {

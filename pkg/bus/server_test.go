@@ -29,13 +29,15 @@ func TestInvalidMessagesAreParked(t *testing.T) {
 	for _, msg := range []*nats.Msg{
 		{Subject: "evt.test.one.a", Data: []byte("no headers")},
 		{Subject: "evt.test.one.a", Data: []byte("bad type"), Header: unknown.Header()},
+		// A known type, but not that of its subject, which is what a publisher's permissions are about.
+		{Subject: "evt.test.one.a", Data: []byte("!"), Header: bustest.Event(bustest.One, "e3", "b").Header()},
 	} {
 		if _, err := nc.RequestMsg(msg, time.Second); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s := bustest.Start(t, b, bustest.Beta, nil)
-	s.AwaitParked(2)
+	s.AwaitParked(3)
 	parked, causes := s.Parked()
 	slices.SortFunc(parked, func(a, b event.Event) int { return len(b.Data) - len(a.Data) })
 	if parked[0].ID == "" || string(parked[0].Data) != "no headers" {
@@ -43,6 +45,9 @@ func TestInvalidMessagesAreParked(t *testing.T) {
 	}
 	if parked[1].Type != "test.other" {
 		t.Errorf("parked %+v because of %v", parked[1], causes)
+	}
+	if parked[2].ID != "e3" {
+		t.Errorf("parked %+v because of %v", parked[2], causes)
 	}
 	settled(t, js, "EVENTS", bustest.Beta)
 }
