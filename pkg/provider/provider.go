@@ -47,6 +47,12 @@ type Attempt struct {
 	Description string
 	Email       string
 	Locale      string
+	// Method is the payment method that the customer chose, by Method.ID; empty
+	// if the account offers only one or lets the provider's page ask.
+	Method string
+	// OneClickToken pays as an earlier purchase of the same customer did, where
+	// the provider has such tokens; empty: none.
+	OneClickToken seal.Secret
 	// ReturnURL and DeclineURL bring the browser back to us.
 	ReturnURL  string
 	DeclineURL string
@@ -66,6 +72,39 @@ type Redirect struct {
 // Redirector computes where to send the browser. It does no I/O.
 type Redirector interface {
 	Redirect(Account, Attempt) (Redirect, error)
+}
+
+// Created is a payment that exists at its provider.
+type Created struct {
+	// ProviderReference is the provider's id of the payment.
+	ProviderReference string
+	Redirect          Redirect
+}
+
+// ErrDeclined is returned (wrapped, with a reason for people) by a provider
+// that refuses for good what it was asked to do; asking again is pointless.
+// Any other error means no answer: it may or may not have happened.
+var ErrDeclined = errors.New("the provider declines")
+
+// Creator is a provider where a payment must be created, server to server,
+// before the browser can be sent there. It takes the place of Redirector. A
+// payment whose creation got no answer may exist there, but no browser knows
+// the way to it.
+type Creator interface {
+	Create(context.Context, Account, Attempt) (Created, error)
+}
+
+// Method is a way to pay within an account.
+type Method struct {
+	// ID is the provider's own word, as in Attempt.Method.
+	ID string
+	// Icon names a picture: "card", "bank", "wallet", "invoice", "bitcoin".
+	Icon string
+}
+
+// MethodLister is a provider whose accounts can offer several methods.
+type MethodLister interface {
+	Methods(Account) []Method
 }
 
 // Return is what a browser brought back: a hint.
@@ -187,6 +226,13 @@ type Report struct {
 	TransactionID string
 	// Amount is what was authorized, paid or refunded, as the answer names it.
 	Amount money.Amount
+	// Captured and Refunded are what was taken and given back in total so far,
+	// where the answer says so beside its State; no currency: it doesn't.
+	Captured, Refunded money.Amount
+	// Payer is who paid, as the provider knows them.
+	Payer Payer
+	// OneClickToken pays a later purchase of the same customer, if one was given.
+	OneClickToken seal.Secret
 	// AckOrRefund: the provider gives the money back unless its callback was
 	// acknowledged. Such a payment counts only once ours was.
 	AckOrRefund bool
@@ -195,6 +241,13 @@ type Report struct {
 	Raw    string
 	// Unknown: Raw is a word the mapping doesn't have.
 	Unknown bool
+}
+
+// Payer is what a provider tells about who paid; fields it doesn't tell are empty.
+type Payer struct {
+	Name, Company, Email                 string
+	AddressLine1, AddressLine2           string
+	PostalCode, City, Region, CountryISO string
 }
 
 // Statuser asks the provider, server to server. An error means no answer; the
@@ -223,3 +276,32 @@ type Schedule struct {
 type Scheduler interface {
 	Schedule(Account) Schedule
 }
+
+// Operation is something to be done to the money of a payment.
+type Operation struct {
+	// ID is ours and the same on every try: the provider's idempotency key where
+	// it has one.
+	ID string
+	// The payment, as in StatusQuery.
+	StatusQuery
+	// Amount to capture or to give back.
+	Amount money.Amount
+}
+
+// The roles of doing something to a payment's money. nil means that the
+// provider took the order to do it; whether it is done, Status says. Errors are
+// as of ErrDeclined.
+type (
+	// Capturer takes reserved money.
+	Capturer interface {
+		Capture(context.Context, Account, Operation) error
+	}
+	// Canceler gives reserved money free.
+	Canceler interface {
+		Cancel(context.Context, Account, Operation) error
+	}
+	// Refunder gives taken money back.
+	Refunder interface {
+		Refund(context.Context, Account, Operation) error
+	}
+)
