@@ -40,6 +40,8 @@ import (
 	"net/http"
 
 	"quittance/pkg/provider"
+	"quittance/pkg/provider/call"
+	"quittance/pkg/provider/setting"
 )
 
 // Name of this provider in accounts and callback URLs.
@@ -65,15 +67,13 @@ var (
 
 // Provider plays every role of a redirect provider. It holds no state between calls.
 type Provider struct {
-	client *http.Client
+	client *call.Client
 }
 
 // New returns a Provider that asks the status API with client (not nil). The client's transport is used as it is; redirects are
 // never followed, because a signed request must not be carried elsewhere.
 func New(client *http.Client) *Provider {
-	own := *client
-	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Provider{client: &own}
+	return &Provider{client: call.New(client)}
 }
 
 // Name returns "flexpay".
@@ -87,6 +87,6 @@ func (*Provider) CheckAccount(acc provider.Account) error {
 
 // Schedule returns the account's schedule; a setting that CheckAccount would refuse counts as absent.
 func (*Provider) Schedule(acc provider.Account) provider.Schedule {
-	schedule, _ := scheduleOf(acc.Settings)
+	schedule, _ := setting.Schedule(acc.Settings, defaultSchedule)
 	return schedule
 }

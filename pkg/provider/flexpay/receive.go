@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"quittance/pkg/id"
 	"quittance/pkg/money"
 	"quittance/pkg/provider"
+	"quittance/pkg/provider/setting"
 )
 
 // claims of the events that move money; an absent event is the purchase itself.
@@ -108,15 +108,7 @@ func (*Provider) Acknowledge(answer provider.Answer, refusal error) provider.Res
 
 // sends says whether the vendor may call from an address: from any, if the account names none.
 func (s settings) sends(remote string) bool {
-	if len(s.callers) == 0 {
-		return true
-	}
-	addr, err := netip.ParseAddr(remote)
-	if err != nil {
-		return false
-	}
-	addr = addr.Unmap().WithZone("")
-	return slices.ContainsFunc(s.callers, func(caller netip.Prefix) bool { return caller.Contains(addr) })
+	return len(s.callers) == 0 || setting.Within(s.callers, remote)
 }
 
 // authentic gives the parameters of OK data if the signature is right, the shop is the account's and the data are no

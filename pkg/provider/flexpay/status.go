@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"quittance/pkg/money"
 	"quittance/pkg/provider"
+	"quittance/pkg/provider/call"
 )
 
 // maxAnswer bounds what is read of an answer; a sale's status is a few hundred bytes.
@@ -63,20 +62,12 @@ func (p *Provider) get(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("request cannot be made")
 	}
-	resp, err := p.client.Do(req)
+	status, body, err := p.client.Do(req)
 	if err != nil {
-		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err
-		}
-		return nil, fmt.Errorf("ask: %w", err)
+		return nil, err
 	}
-	defer func() { _ = resp.Body.Close() }() // nothing is written, so closing has nothing to say
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("answered with HTTP status %d", resp.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, fmt.Errorf("read answer: %w", err)
+	if status != http.StatusOK {
+		return nil, call.StatusError(status)
 	}
 	if len(body) > maxAnswer {
 		return nil, fmt.Errorf("answer is longer than %d bytes", maxAnswer)
