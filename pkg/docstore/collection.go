@@ -138,16 +138,29 @@ func (c *Collection[T]) read(ctx context.Context, rec *Record) (*Doc[T], error) 
 // several times, must not block, and its error ends the update with nothing
 // stored; ErrUnchanged does so without an error.
 func (c *Collection[T]) Update(ctx context.Context, id string, change func(*T, *Change) error) (*Doc[T], error) {
-	return c.update(ctx, id, 0, nil, change)
+	return c.update(ctx, id, holder{}, nil, change)
 }
 
 // UpdateLeased is Update by the holder of a lease: it is refused with
 // ErrLeaseLost if somebody else took the lease over, and gives the lease back.
 func (c *Collection[T]) UpdateLeased(ctx context.Context, id string, lease int64, change func(*T, *Change) error) (*Doc[T], error) {
-	return c.update(ctx, id, lease, nil, change)
+	return c.update(ctx, id, holder{lease: lease}, nil, change)
 }
 
-func (c *Collection[T]) update(ctx context.Context, id string, lease int64, tenant *string, change func(*T, *Change) error) (*Doc[T], error) {
+// KeepLeased is UpdateLeased by a holder who goes on: the lease stays, and ends
+// at the given time.
+func (c *Collection[T]) KeepLeased(ctx context.Context, id string, lease int64, until time.Time, change func(*T, *Change) error) (*Doc[T], error) {
+	return c.update(ctx, id, holder{lease: lease, until: until}, nil, change)
+}
+
+// holder is the lease under which a write is made, 0 for none, and until when it
+// is kept, zero if the write gives it back.
+type holder struct {
+	lease int64
+	until time.Time
+}
+
+func (c *Collection[T]) update(ctx context.Context, id string, by holder, tenant *string, change func(*T, *Change) error) (*Doc[T], error) {
 	var current *Record // as last seen, for ErrUnchanged
 	var known int64
 	if c.spec.Relay != nil {
@@ -159,7 +172,7 @@ func (c *Collection[T]) update(ctx context.Context, id string, lease int64, tena
 		if tenant != nil && rec.Tenant != *tenant {
 			return ErrNotFound
 		}
-		if lease != 0 && rec.Lease != lease {
+		if by.lease != 0 && rec.Lease != by.lease {
 			return ErrLeaseLost
 		}
 		var env envelope[T]
@@ -173,7 +186,10 @@ func (c *Collection[T]) update(ctx context.Context, id string, lease int64, tena
 			}
 			return err
 		}
-		if lease != 0 {
+		switch {
+		case !by.until.IsZero():
+			rec.LeaseUntil = by.until
+		case by.lease != 0:
 			rec.Lease, rec.LeaseUntil = 0, time.Time{}
 		}
 		rec.Published = max(rec.Published, min(known, rec.Emitted))

@@ -35,7 +35,7 @@ func (t Tenant[T]) Get(ctx context.Context, id string) (*Doc[T], error) {
 
 // Update is Collection.Update among this tenant's documents.
 func (t Tenant[T]) Update(ctx context.Context, id string, change func(*T, *Change) error) (*Doc[T], error) {
-	return t.c.update(ctx, id, 0, &t.tenant, change)
+	return t.c.update(ctx, id, holder{}, &t.tenant, change)
 }
 
 // Find is Collection.Find among this tenant's documents.

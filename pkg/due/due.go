@@ -25,9 +25,12 @@ import (
 type Options struct {
 	// Workers is how many documents are worked on at once: 16.
 	Workers int
-	// Lease is how long a document is kept from others: 30 s. Work must end
-	// well before; its context does.
+	// Lease is how long a document is kept from others, and so how long the
+	// work of a crashed process waits: 30 s.
 	Lease time.Duration
+	// Longest is how long work on one document may take, as its context says:
+	// nine tenths of the lease. A lease shorter than that is renewed meanwhile.
+	Longest time.Duration
 	// Poll is the longest pause between looks at the store: 1 s.
 	Poll time.Duration
 	Log  *slog.Logger
@@ -38,8 +41,10 @@ type Options struct {
 // Leased is a document in the hands of one worker.
 type Leased[T any] struct {
 	*docstore.Doc[T]
-	lease int64
-	coll  *docstore.Collection[T]
+	lease  int64
+	until  time.Time
+	length time.Duration
+	coll   *docstore.Collection[T]
 }
 
 // Finish stores the outcome of the work and gives the lease back.
@@ -47,6 +52,16 @@ type Leased[T any] struct {
 // then nothing is stored.
 func (l *Leased[T]) Finish(ctx context.Context, change func(*T, *docstore.Change) error) error {
 	_, err := l.coll.UpdateLeased(ctx, l.ID, l.lease, change)
+	return err
+}
+
+// Keep stores what the work has come to so far, in a write of its own, and goes
+// on: a note for whoever takes over if this process ends before Finish.
+func (l *Leased[T]) Keep(ctx context.Context, change func(*T, *docstore.Change) error) error {
+	doc, err := l.coll.KeepLeased(ctx, l.ID, l.lease, l.coll.Now().Add(l.length), change)
+	if err == nil {
+		l.Doc = doc
+	}
 	return err
 }
 
@@ -59,6 +74,8 @@ type Loop[T any] struct {
 	coll *docstore.Collection[T]
 	work func(context.Context, *Leased[T]) error
 	opt  Options
+	// lanes is nil if any document may take any place.
+	lanes *lanes[T]
 
 	places chan struct{} // a token per free place
 	jobs   chan *docstore.Record
@@ -81,6 +98,9 @@ func New[T any](coll *docstore.Collection[T], work func(context.Context, *Leased
 	}
 	if opt.Lease == 0 {
 		opt.Lease = 30 * time.Second
+	}
+	if opt.Longest == 0 {
+		opt.Longest = opt.Lease * 9 / 10
 	}
 	if opt.Poll == 0 {
 		opt.Poll = time.Second
@@ -161,7 +181,7 @@ func (l *Loop[T]) worker(ctx context.Context, stop <-chan struct{}) {
 	for {
 		select {
 		case rec := <-l.jobs:
-			l.do(ctx, rec)
+			l.take(ctx, rec)
 			l.Release()
 			if l.starved.Swap(false) {
 				l.nudge()
@@ -172,24 +192,47 @@ func (l *Loop[T]) worker(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// do works on one document. Work under way survives the end of ctx; its own
-// deadline is a little before the lease's.
-func (l *Loop[T]) do(ctx context.Context, rec *docstore.Record) {
-	start := l.coll.Now()
+// take works on a document, and then on those that waited for its lane.
+func (l *Loop[T]) take(ctx context.Context, rec *docstore.Record) {
 	doc, err := l.coll.Decode(rec)
 	if err != nil {
 		l.opt.Log.ErrorContext(ctx, "due work", "collection", l.coll.Name(), "id", rec.ID, "error", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opt.Lease*9/10)
+	work := &Leased[T]{Doc: doc, lease: rec.Lease, until: rec.LeaseUntil, length: l.opt.Lease, coll: l.coll}
+	if l.lanes == nil {
+		l.do(ctx, work)
+		return
+	}
+	key := l.lanes.key(&doc.Body)
+	if !l.lanes.enter(key, work) {
+		return
+	}
+	for work != nil {
+		l.do(ctx, work)
+		work = l.lanes.next(key, l.coll.Now(), ctx.Err() != nil)
+	}
+}
+
+// do works on one document. Work under way survives the end of ctx.
+func (l *Loop[T]) do(ctx context.Context, doc *Leased[T]) {
+	start := l.coll.Now()
+	longest := l.opt.Longest
+	if renewed := longest > l.opt.Lease*9/10; !renewed {
+		longest = min(longest, doc.until.Sub(start)*9/10) // some of it went by waiting
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longest)
 	defer cancel()
+	if longest > l.opt.Lease*9/10 {
+		defer l.renew(ctx, doc, cancel)()
+	}
 	if l.opt.Tracer != nil {
 		var span trace.Span
 		ctx, span = l.opt.Tracer.Start(docstore.WithTrace(ctx, doc.Trace), "work "+l.coll.Name())
 		defer span.End()
 	}
-	if err := l.guarded(ctx, &Leased[T]{Doc: doc, lease: rec.Lease, coll: l.coll}); err != nil {
-		l.opt.Log.WarnContext(ctx, "due work put off", "collection", l.coll.Name(), "id", rec.ID,
+	if err := l.guarded(ctx, doc); err != nil {
+		l.opt.Log.WarnContext(ctx, "due work put off", "collection", l.coll.Name(), "id", doc.ID,
 			"took", l.coll.Now().Sub(start), "error", err)
 	}
 }

@@ -147,9 +147,11 @@ func (b *Base) Run(ctx context.Context) error {
 }
 
 // Loop adds a loop of due work over a collection of the service.
-func Loop[T any](b *Base, coll *docstore.Collection[T], work func(context.Context, *due.Leased[T]) error, opt due.Options) {
+func Loop[T any](b *Base, coll *docstore.Collection[T], work func(context.Context, *due.Leased[T]) error, opt due.Options) *due.Loop[T] {
 	opt.Log, opt.Tracer = b.Log, b.TracerNamed()
-	b.Go("due "+coll.Name(), due.New(coll, work, opt).Run)
+	loop := due.New(coll, work, opt)
+	b.Go("due "+coll.Name(), loop.Run)
+	return loop
 }
 
 // Open declares a collection of the service whose events the service's relay

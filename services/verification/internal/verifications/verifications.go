@@ -22,10 +22,16 @@ import (
 	"quittance/services/verification/internal/verification"
 )
 
-// lease outlasts a question of the default length.
 const (
-	lease      = 40 * time.Second
+	// lease is how long a crashed process's questions wait; it is renewed while
+	// a slow provider is asked.
+	lease = 40 * time.Second
+	// longest bounds a question: KontoCloud wants at least 90 s.
+	longest    = 2 * time.Minute
 	defaultAsk = 30 * time.Second
+	// perAccount is how many questions one account's provider gets at once, of
+	// workers in all.
+	perAccount, workers = 8, 64
 )
 
 // Transaction is the document that binds a provider's transaction to the one
@@ -77,7 +83,8 @@ func Open(ctx context.Context, b *service.Base, ref *reference.Copy, providers *
 		return nil, err
 	}
 	vs := &Verifications{Collection: coll, transactions: transactions, Early: early, base: b, reference: ref, providers: providers}
-	service.Loop(b, coll, vs.work, due.Options{Workers: 32, Lease: lease})
+	service.Loop(b, coll, vs.work, due.Options{Workers: workers, Lease: lease, Longest: longest}).
+		Lanes(perAccount, func(v *verification.Verification) string { return v.Account })
 	return vs, nil
 }
 
