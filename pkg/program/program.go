@@ -53,7 +53,9 @@ type Config struct {
 	Telemetry    telemetry.Config
 }
 
-// Service is a service as its package builds it.
+// Service is a service as its package builds it. One that also has a method
+// Ready(ctx) error is ready when that returns nil, and one with
+// Routes(*http.ServeMux) has pages.
 type Service interface {
 	Register(public, internal grpc.ServiceRegistrar)
 	Run(ctx context.Context) error
@@ -216,6 +218,11 @@ func (p *process) work(ctx context.Context) error {
 	s.Register(publicServer.Registrar(), internalServer.Registrar())
 	if r, ok := s.(interface{ Routes(mux *http.ServeMux) }); ok {
 		r.Routes(p.mux)
+	}
+	if r, ok := s.(interface {
+		Ready(ctx context.Context) error
+	}); ok {
+		p.readiness.Check(p.name, r.Ready)
 	}
 	p.started()
 	g := app.NewGroup(app.Options{Logger: p.telemetry.Logger, Deadline: stopDeadline})

@@ -11,6 +11,7 @@ import (
 	"quittance/pkg/reference"
 	"quittance/pkg/service"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/delivery/internal/deliveries"
 	"quittance/services/delivery/internal/edge"
 	"quittance/services/delivery/internal/handle"
@@ -24,6 +25,9 @@ const Name = "delivery"
 type Config struct {
 	// Workers 0 means 16.
 	Workers int `env:"WORKERS" envDefault:"16" doc:"Deliveries worked on at once, each with at most one connection to the mail server"`
+	// Reconcile is set for the first start on a store that was restored from a
+	// copy, on all replicas.
+	Reconcile bool `env:"DELIVERY_RECONCILE" doc:"Compare licences and deliveries with the orders' records before any work, after the store was restored from a copy"`
 }
 
 // Validate implements config.Validator.
@@ -40,8 +44,9 @@ var _ config.Validator = Config{}
 type Service struct {
 	base *service.Base
 	// Reference authenticates merchants' keys.
-	Reference *reference.Copy
-	server    *edge.Server
+	Reference  *reference.Copy
+	server     *edge.Server
+	reconciler *deliveries.Reconciler // nil: nothing to reconcile
 }
 
 // New opens the service's store and wires its parts. orders is a connection to
@@ -69,7 +74,11 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	base.On(event.OrderCanceled, h.OrderRefunded)
 	base.On(event.ProductDelivered, h.ProductDelivered)
 	base.On(event.DeliveryAcknowledged, h.DeliveryAcknowledged)
-	return &Service{base: base, Reference: ref, server: &edge.Server{Deliveries: ds, Products: ref}}, nil
+	s := &Service{base: base, Reference: ref, server: &edge.Server{Deliveries: ds, Products: ref}}
+	if cfg.Reconcile {
+		s.reconciler = deliveries.NewReconciler(ds, orderv1.NewReferenceServiceClient(orders))
+	}
+	return s, nil
 }
 
 // Register adds the gRPC services to the public and the internal listener.
@@ -77,5 +86,21 @@ func (s *Service) Register(public, _ grpc.ServiceRegistrar) {
 	deliveryv1.RegisterDeliveryServiceServer(public, s.server)
 }
 
-// Run does the service's work until ctx is done.
-func (s *Service) Run(ctx context.Context) error { return s.base.Run(ctx) }
+// Run does the service's work until ctx is done. On a restored store nothing is
+// worked on before licences and deliveries are as the orders' records say.
+func (s *Service) Run(ctx context.Context) error {
+	if s.reconciler != nil {
+		if err := s.reconciler.Run(ctx); err != nil {
+			return err
+		}
+	}
+	return s.base.Run(ctx)
+}
+
+// Ready is an error as long as a restored store is not reconciled.
+func (s *Service) Ready(context.Context) error {
+	if s.reconciler == nil {
+		return nil
+	}
+	return s.reconciler.Ready()
+}

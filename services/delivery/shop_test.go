@@ -44,6 +44,8 @@ type shop struct {
 	relay   *relay
 	log     *buffer
 	lag     func() time.Duration // of the replicas' stores
+	config  delivery.Config
+	orders  grpc.ClientConnInterface
 
 	mu       sync.Mutex
 	replicas []*replica
@@ -86,7 +88,7 @@ var ring = seal.Generate()
 
 func newShop(engine docstore.Engine) (*shop, error) {
 	keyring, err := seal.ParseKeyring(ring)
-	s := &shop{engine: engine, keyring: keyring, relay: &relay{}, log: &buffer{}}
+	s := &shop{engine: engine, keyring: keyring, relay: &relay{}, log: &buffer{}, orders: orderIsDown{}}
 	s.order = &orderDouble{shop: s, delivered: map[string]map[int32]bool{}}
 	return s, err
 }
@@ -111,20 +113,11 @@ func open(t *testing.T, opts ...memory.Option) *shop {
 
 // start adds a replica.
 func (s *shop) start(ctx context.Context) (*replica, error) {
-	r := &replica{shop: s, engine: &mortal{Engine: s.engine, lag: s.lag}, ready: make(chan struct{})}
-	svc, err := delivery.New(ctx, service.Deps{
-		Engine: r.engine, Bus: r, Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(), Keyring: s.keyring, Now: time.Now,
-	}, delivery.Config{}, orderIsDown{}, r)
+	r, stop, err := s.launch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r.svc = svc
-	svc.Register(r, r)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan error, 1)
-	go func() { done <- svc.Run(ctx) }()
-	r.stop = func() error { cancel(); return <-done }
+	r.stop = stop
 	<-r.ready
 	if err := s.publishReference(ctx, r); err != nil {
 		return nil, err
@@ -133,6 +126,24 @@ func (s *shop) start(ctx context.Context) (*replica, error) {
 	defer s.mu.Unlock()
 	s.replicas = append(s.replicas, r)
 	return r, nil
+}
+
+// launch runs a replica that nobody talks to yet.
+func (s *shop) launch(ctx context.Context) (r *replica, stop func() error, err error) {
+	r = &replica{shop: s, engine: &mortal{Engine: s.engine, lag: s.lag}, ready: make(chan struct{})}
+	svc, err := delivery.New(ctx, service.Deps{
+		Engine: r.engine, Bus: r, Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(), Keyring: s.keyring, Now: time.Now,
+	}, s.config, s.orders, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	r.svc = svc
+	svc.Register(r, r)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- svc.Run(ctx) }()
+	return r, func() error { cancel(); return <-done }, nil
 }
 
 // close ends all replicas.

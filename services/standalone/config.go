@@ -31,6 +31,8 @@ type Config struct {
 	CatchUp        time.Duration `env:"CATCH_UP" envDefault:"1m" doc:"how often webhooks are compared with the orders' history"`
 	WebhookTimeout time.Duration `env:"WEBHOOK_TIMEOUT" envDefault:"10s" doc:"longest time one webhook may take"`
 
+	DeliveryReconcile bool `env:"DELIVERY_RECONCILE" doc:"compare licences and deliveries with the orders' records before any work, after delivery.db was restored from a copy"`
+
 	SMTP mail.Config `envPrefix:"SMTP_"`
 
 	// Sandbox runs the simulated providers, demo shop, webhook receiver and mail

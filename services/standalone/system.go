@@ -209,7 +209,7 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	deliver, err := delivery.New(ctx, deps[delivery.Name], delivery.Config{}, s.orders, mailer)
+	deliver, err := delivery.New(ctx, deps[delivery.Name], delivery.Config{Reconcile: s.cfg.DeliveryReconcile}, s.orders, mailer)
 	if err != nil {
 		return err
 	}
@@ -229,6 +229,11 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 		x.Register(s.public.Registrar(), s.internal.Registrar())
 		if r, ok := x.(interface{ Routes(*http.ServeMux) }); ok {
 			r.Routes(mux)
+		}
+		if r, ok := x.(interface {
+			Ready(ctx context.Context) error
+		}); ok {
+			s.readiness.Check("services", r.Ready)
 		}
 	}
 	for _, x := range []struct {

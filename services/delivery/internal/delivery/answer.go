@@ -46,7 +46,9 @@ func (d *Delivery) Payload(a Announcement) proto.Message {
 			DeliveryId: d.ID, OrderId: d.Order, MerchantId: d.Merchant, LineNumbers: a.Lines, Problem: a.Problem,
 		}
 	}
-	return &eventv1.DeliveryCompleted{DeliveryId: d.ID, OrderId: d.Order, MerchantId: d.Merchant, LineNumbers: a.Lines}
+	return &eventv1.DeliveryCompleted{
+		DeliveryId: d.ID, OrderId: d.Order, MerchantId: d.Merchant, LineNumbers: a.Lines, Licenses: d.record(a.Lines),
+	}
 }
 
 // AskAgain reports whether the order must be asked again for its answer, and

@@ -46,8 +46,8 @@ func (a Assigned) Count() int {
 	return n
 }
 
-// MarshalJSON implements json.Marshaler.
-func (a Assigned) MarshalJSON() ([]byte, error) {
+// Packed is the ids in 16 bytes each, zeros for a unit that has none.
+func (a Assigned) Packed() ([]byte, error) {
 	packed := make([]byte, 0, len(a)*licenseBytes)
 	for _, license := range a {
 		if license == "" {
@@ -62,6 +62,31 @@ func (a Assigned) MarshalJSON() ([]byte, error) {
 			return nil, fmt.Errorf("pack licence %q: %w", license, err)
 		}
 	}
+	return packed, nil
+}
+
+// Unpack reads what Packed gives.
+func Unpack(packed []byte) (Assigned, error) {
+	if len(packed)%licenseBytes != 0 {
+		return nil, fmt.Errorf("unpack licences: %d bytes are no whole number of licences", len(packed))
+	}
+	out := make(Assigned, 0, len(packed)/licenseBytes)
+	for part := range slices.Chunk(packed, licenseBytes) {
+		if [licenseBytes]byte(part) == [licenseBytes]byte{} {
+			out = append(out, "")
+			continue
+		}
+		out = append(out, LicensePrefix+"_"+hex.EncodeToString(part))
+	}
+	return out, nil
+}
+
+// MarshalJSON implements json.Marshaler.
+func (a Assigned) MarshalJSON() ([]byte, error) {
+	packed, err := a.Packed()
+	if err != nil {
+		return nil, err
+	}
 	return json.Marshal(base64.StdEncoding.EncodeToString(packed))
 }
 
@@ -71,16 +96,9 @@ func (a *Assigned) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &packed); err != nil {
 		return fmt.Errorf("unpack licences: %w", err)
 	}
-	if len(packed)%licenseBytes != 0 {
-		return fmt.Errorf("unpack licences: %d bytes are no whole number of licences", len(packed))
-	}
-	out := make(Assigned, 0, len(packed)/licenseBytes)
-	for part := range slices.Chunk(packed, licenseBytes) {
-		if [licenseBytes]byte(part) == [licenseBytes]byte{} {
-			out = append(out, "")
-			continue
-		}
-		out = append(out, LicensePrefix+"_"+hex.EncodeToString(part))
+	out, err := Unpack(packed)
+	if err != nil {
+		return err
 	}
 	*a = out
 	return nil

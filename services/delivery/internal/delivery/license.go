@@ -27,7 +27,8 @@ const (
 // License is the stored document of one licence key.
 type License struct {
 	Product string `json:"product"`
-	// Sealed is the key, bound to the document's id.
+	// Sealed is the key, bound to the document's id. It is empty for a licence
+	// that is known from an order's record only, until its key is imported again.
 	Sealed string       `json:"sealed"`
 	State  LicenseState `json:"state"`
 	// Unit is the id of the unit that holds the licence, empty while it is free.
@@ -68,6 +69,20 @@ func (l *License) Release(unit string) bool {
 	case LicenseFree:
 	}
 	return false
+}
+
+// Take gives a licence to the unit that an order's record says has it, whoever
+// holds it here. It reports whether that changed anything, and whose it was.
+func (l *License) Take(unit string) (from string, changed bool) {
+	switch l.State {
+	case LicenseFree, LicenseHeld:
+		if l.Unit == unit {
+			return "", false
+		}
+		from, l.State, l.Unit = l.Unit, LicenseHeld, unit
+		return from, true
+	}
+	return "", false
 }
 
 // Unit is one piece of an order's line. Lines and units count from 1.

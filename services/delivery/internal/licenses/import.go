@@ -35,7 +35,7 @@ func (ls *Licenses) Import(ctx context.Context, merchant, product string, keys [
 				Product: product, Sealed: sealed, State: delivery.LicenseFree, Imported: ls.Now(), Salt: salt(),
 			})
 			if known[i] = errors.Is(err, docstore.ErrExists); known[i] {
-				return nil
+				return ls.refill(gctx, merchant, licenseID, sealed)
 			}
 			return err
 		})
@@ -49,4 +49,16 @@ func (ls *Licenses) Import(ctx context.Context, merchant, product string, keys [
 		}
 	}
 	return duplicates, nil
+}
+
+// refill gives a licence its key that was lost with the store; see Take.
+func (ls *Licenses) refill(ctx context.Context, merchant, license, sealed string) error {
+	_, err := ls.For(merchant).Update(ctx, license, func(l *delivery.License, _ *docstore.Change) error {
+		if l.Sealed != "" {
+			return docstore.ErrUnchanged
+		}
+		l.Sealed = sealed
+		return nil
+	})
+	return err
 }

@@ -162,6 +162,31 @@ func (ls *Licenses) Release(ctx context.Context, merchant, license string, unit 
 	return err
 }
 
+// Take gives a licence to the unit that an order's record says has it. One that
+// is not there (imported after the copy that the store was restored from) is
+// put there without its key, so that an import can't bring it into the pool
+// once more.
+func (ls *Licenses) Take(ctx context.Context, merchant, product, license string, unit delivery.Unit) (from string, changed bool, err error) {
+	take := func(l *delivery.License, _ *docstore.Change) error {
+		if from, changed = l.Take(unit.String()); !changed {
+			return docstore.ErrUnchanged
+		}
+		return nil
+	}
+	_, err = ls.For(merchant).Update(ctx, license, take)
+	if !errors.Is(err, docstore.ErrNotFound) {
+		return from, changed, err
+	}
+	_, err = ls.For(merchant).Insert(ctx, license, &delivery.License{
+		Product: product, State: delivery.LicenseHeld, Unit: unit.String(), Imported: ls.Now(), Salt: salt(),
+	})
+	if errors.Is(err, docstore.ErrExists) { // imported meanwhile
+		_, err = ls.For(merchant).Update(ctx, license, take)
+		return from, changed, err
+	}
+	return "", err == nil, err
+}
+
 // Held is a licence that a unit holds.
 type Held struct {
 	License string
@@ -199,6 +224,9 @@ func (ls *Licenses) Held(ctx context.Context, merchant string, first, last deliv
 // Key unseals a licence key: for the customer's mail and the merchant's own
 // answer, and nothing else.
 func (ls *Licenses) Key(h Held) (string, error) {
+	if h.sealed == "" {
+		return "", fmt.Errorf("the key of licence %s was lost with the store: the merchant must import it again", h.License)
+	}
 	key, err := ls.keys.Open(h.sealed, h.License)
 	if err != nil {
 		return "", fmt.Errorf("unseal licence %s: %w", h.License, err)

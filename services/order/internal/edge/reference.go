@@ -6,6 +6,7 @@ import (
 	"quittance/pkg/docstore"
 	"quittance/pkg/fault"
 	"quittance/pkg/reference"
+	"quittance/pkg/rpc"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/order/internal/orders"
 )
@@ -52,6 +53,25 @@ func (s *Refs) GetOrderByToken(ctx context.Context, req *orderv1.GetOrderByToken
 		return nil, fault.NotFound("order")
 	}
 	return s.Orders.answer(&docs[0].Body), nil
+}
+
+// ListDeliveredForService implements ReferenceService.
+func (s *Refs) ListDeliveredForService(ctx context.Context, req *orderv1.ListDeliveredForServiceRequest) (*orderv1.ListDeliveredForServiceResponse, error) {
+	size, err := rpc.PageSize(req.GetPageSize())
+	if err != nil {
+		return nil, err
+	}
+	docs, next, err := s.Orders.Orders.Find(ctx, docstore.Query{AllTenants: true, After: req.GetPageToken(), Limit: size})
+	if err != nil {
+		return nil, badToken(err, "page_token")
+	}
+	out := &orderv1.ListDeliveredForServiceResponse{NextPageToken: next}
+	for _, d := range docs {
+		if record := d.Body.Record(); record != nil {
+			out.Orders = append(out.Orders, record)
+		}
+	}
+	return out, nil
 }
 
 // ListEventsForService implements ReferenceService.

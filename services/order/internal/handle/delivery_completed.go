@@ -17,6 +17,7 @@ func (h *Handlers) DeliveryCompleted(ctx context.Context, e event.Event) error {
 		return bus.Permanent(err)
 	}
 	_, err := h.Orders.For(fact.GetMerchantId()).Update(ctx, fact.GetOrderId(), func(o *order.Order, ch *docstore.Change) error {
+		o.Licensed(fact.GetLicenses())
 		list, known := o.Completed(fact.GetLineNumbers(), h.Orders.Now())
 		if !known {
 			return h.Orders.Announce(ch, o, list)

@@ -92,6 +92,10 @@ type Line struct {
 	Method   orderv1.DeliveryMethod `json:"method"`
 	MailText string                 `json:"mail_text,omitempty"`
 	State    DeliveryState          `json:"state"`
+	// Licenses are the ids of the licences that the line's units got, as the
+	// delivery service packs them: the record it is put right by if it loses its
+	// own. Never keys.
+	Licenses []byte `json:"licenses,omitempty"`
 	// Delayed: it was announced that the line must wait.
 	Delayed bool `json:"delayed,omitempty"`
 }

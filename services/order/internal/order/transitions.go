@@ -241,6 +241,16 @@ func (o *Order) givenBack(f *eventv1.PaymentVerified, a Attempt, now time.Time) 
 	return append(out, o.announceAttempt(event.OrderRefunded, f, now))
 }
 
+// Licensed notes which licences the units of delivered lines got. The first
+// word stays.
+func (o *Order) Licensed(list []*orderv1.LineLicenses) {
+	for _, l := range list {
+		if n := int(l.GetLineNumber()); n >= 1 && n <= len(o.Lines) && len(o.Lines[n-1].Licenses) == 0 {
+			o.Lines[n-1].Licenses = l.GetLicenseIds()
+		}
+	}
+}
+
 // Completed merges which lines have reached the customer. known is true if the
 // order knew all of them.
 func (o *Order) Completed(lines []int32, now time.Time) (out []Announcement, known bool) {

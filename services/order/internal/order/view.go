@@ -44,6 +44,26 @@ func (o *Order) View() *orderv1.Order {
 	return v
 }
 
+// Record is what the order knows of its delivery, nil if nothing was delivered.
+func (o *Order) Record() *orderv1.DeliveredOrder {
+	r := &orderv1.DeliveredOrder{MailTexts: map[string]string{}}
+	delivered := false
+	for i, l := range o.Lines {
+		delivered = delivered || l.State == orderv1.DeliveryState_DELIVERY_STATE_DELIVERED
+		if len(l.Licenses) > 0 {
+			r.Licenses = append(r.Licenses, &orderv1.LineLicenses{LineNumber: int32(i + 1), LicenseIds: l.Licenses})
+		}
+		if l.MailText != "" {
+			r.MailTexts[l.Product] = l.MailText
+		}
+	}
+	if !delivered {
+		return nil
+	}
+	r.Order = o.View()
+	return r
+}
+
 // Payload is the event message of an announcement.
 func (o *Order) Payload(a Announcement) *eventv1.OrderEvent {
 	e := &eventv1.OrderEvent{

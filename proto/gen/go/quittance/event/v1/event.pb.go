@@ -890,7 +890,10 @@ type DeliveryCompleted struct {
 	OrderId    string                 `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	MerchantId string                 `protobuf:"bytes,3,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
 	// Lines delivered so far, all of them.
-	LineNumbers   []int32 `protobuf:"varint,4,rep,packed,name=line_numbers,json=lineNumbers,proto3" json:"line_numbers,omitempty"`
+	LineNumbers []int32 `protobuf:"varint,4,rep,packed,name=line_numbers,json=lineNumbers,proto3" json:"line_numbers,omitempty"`
+	// Their licences, for the order's record: after a loss of the delivery store
+	// it says which are given. Empty if all of them together have more than 30,000.
+	Licenses      []*v1.LineLicenses `protobuf:"bytes,10,rep,name=licenses,proto3" json:"licenses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -949,6 +952,13 @@ func (x *DeliveryCompleted) GetMerchantId() string {
 func (x *DeliveryCompleted) GetLineNumbers() []int32 {
 	if x != nil {
 		return x.LineNumbers
+	}
+	return nil
+}
+
+func (x *DeliveryCompleted) GetLicenses() []*v1.LineLicenses {
+	if x != nil {
+		return x.Licenses
 	}
 	return nil
 }
@@ -1035,7 +1045,7 @@ var File_quittance_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1equittance/event/v1/event.proto\x12\x12quittance.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1equittance/order/v1/money.proto\x1a\x1equittance/order/v1/order.proto\x1a,quittance/verification/v1/verification.proto\"\xd0\x02\n" +
+	"\x1equittance/event/v1/event.proto\x12\x12quittance.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1equittance/order/v1/money.proto\x1a\x1equittance/order/v1/order.proto\x1a\"quittance/order/v1/reference.proto\x1a,quittance/verification/v1/verification.proto\"\xd0\x02\n" +
 	"\n" +
 	"OrderEvent\x12/\n" +
 	"\x05order\x18\x01 \x01(\v2\x19.quittance.order.v1.OrderR\x05order\x12\x1a\n" +
@@ -1133,14 +1143,16 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\vcallback_id\x18\x02 \x01(\tR\n" +
 	"callbackId\x12\x1f\n" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
-	"merchantId\"\x93\x01\n" +
+	"merchantId\"\xd1\x01\n" +
 	"\x11DeliveryCompleted\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x19\n" +
 	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
 	"merchantId\x12!\n" +
-	"\fline_numbers\x18\x04 \x03(\x05R\vlineNumbers\"\xab\x01\n" +
+	"\fline_numbers\x18\x04 \x03(\x05R\vlineNumbers\x12<\n" +
+	"\blicenses\x18\n" +
+	" \x03(\v2 .quittance.order.v1.LineLicensesR\blicenses\"\xab\x01\n" +
 	"\x0fDeliveryDelayed\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x19\n" +
@@ -1184,6 +1196,7 @@ var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 	(v11.Outcome)(0),              // 16: quittance.verification.v1.Outcome
 	(v1.HoldReason)(0),            // 17: quittance.order.v1.HoldReason
+	(*v1.LineLicenses)(nil),       // 18: quittance.order.v1.LineLicenses
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
 	13, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
@@ -1198,11 +1211,12 @@ var file_quittance_event_v1_event_proto_depIdxs = []int32{
 	14, // 9: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
 	14, // 10: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
 	17, // 11: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	18, // 12: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_quittance_event_v1_event_proto_init() }

@@ -642,6 +642,232 @@ func (x *ListEventsForServiceRequest) GetOrderId() string {
 	return ""
 }
 
+type ListDeliveredForServiceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Orders looked at for one answer: 1–200, 50 if 0.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of an earlier answer; empty starts with the first.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeliveredForServiceRequest) Reset() {
+	*x = ListDeliveredForServiceRequest{}
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeliveredForServiceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeliveredForServiceRequest) ProtoMessage() {}
+
+func (x *ListDeliveredForServiceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeliveredForServiceRequest.ProtoReflect.Descriptor instead.
+func (*ListDeliveredForServiceRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListDeliveredForServiceRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDeliveredForServiceRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListDeliveredForServiceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those of the orders of this page of which a line was delivered; may be none.
+	Orders []*DeliveredOrder `protobuf:"bytes,1,rep,name=orders,proto3" json:"orders,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeliveredForServiceResponse) Reset() {
+	*x = ListDeliveredForServiceResponse{}
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeliveredForServiceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeliveredForServiceResponse) ProtoMessage() {}
+
+func (x *ListDeliveredForServiceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeliveredForServiceResponse.ProtoReflect.Descriptor instead.
+func (*ListDeliveredForServiceResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListDeliveredForServiceResponse) GetOrders() []*DeliveredOrder {
+	if x != nil {
+		return x.Orders
+	}
+	return nil
+}
+
+func (x *ListDeliveredForServiceResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// DeliveredOrder is what an order's record says of its delivery.
+type DeliveredOrder struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Order    *Order                 `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	Licenses []*LineLicenses        `protobuf:"bytes,2,rep,name=licenses,proto3" json:"licenses,omitempty"`
+	// Mail texts by product id, as they were when the order was created.
+	MailTexts     map[string]string `protobuf:"bytes,3,rep,name=mail_texts,json=mailTexts,proto3" json:"mail_texts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveredOrder) Reset() {
+	*x = DeliveredOrder{}
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveredOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveredOrder) ProtoMessage() {}
+
+func (x *DeliveredOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveredOrder.ProtoReflect.Descriptor instead.
+func (*DeliveredOrder) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DeliveredOrder) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *DeliveredOrder) GetLicenses() []*LineLicenses {
+	if x != nil {
+		return x.Licenses
+	}
+	return nil
+}
+
+func (x *DeliveredOrder) GetMailTexts() map[string]string {
+	if x != nil {
+		return x.MailTexts
+	}
+	return nil
+}
+
+// LineLicenses are the licences of a delivered line. They are ids of documents
+// of the delivery service, never keys.
+type LineLicenses struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	LineNumber int32                  `protobuf:"varint,1,opt,name=line_number,json=lineNumber,proto3" json:"line_number,omitempty"`
+	// 16 bytes per unit, in the order of the units: the ids without their prefix,
+	// decoded from hex; zeros for a unit without a licence.
+	LicenseIds    []byte `protobuf:"bytes,2,opt,name=license_ids,json=licenseIds,proto3" json:"license_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LineLicenses) Reset() {
+	*x = LineLicenses{}
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LineLicenses) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LineLicenses) ProtoMessage() {}
+
+func (x *LineLicenses) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LineLicenses.ProtoReflect.Descriptor instead.
+func (*LineLicenses) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *LineLicenses) GetLineNumber() int32 {
+	if x != nil {
+		return x.LineNumber
+	}
+	return 0
+}
+
+func (x *LineLicenses) GetLicenseIds() []byte {
+	if x != nil {
+		return x.LicenseIds
+	}
+	return nil
+}
+
 var File_quittance_order_v1_reference_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_reference_proto_rawDesc = "" +
@@ -691,12 +917,33 @@ const file_quittance_order_v1_reference_proto_rawDesc = "" +
 	"\x1bListEventsForServiceRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x19\n" +
-	"\border_id\x18\x03 \x01(\tR\aorderId2\x9c\x04\n" +
+	"\border_id\x18\x03 \x01(\tR\aorderId\"\\\n" +
+	"\x1eListDeliveredForServiceRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\x85\x01\n" +
+	"\x1fListDeliveredForServiceResponse\x12:\n" +
+	"\x06orders\x18\x01 \x03(\v2\".quittance.order.v1.DeliveredOrderR\x06orders\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8f\x02\n" +
+	"\x0eDeliveredOrder\x12/\n" +
+	"\x05order\x18\x01 \x01(\v2\x19.quittance.order.v1.OrderR\x05order\x12<\n" +
+	"\blicenses\x18\x02 \x03(\v2 .quittance.order.v1.LineLicensesR\blicenses\x12P\n" +
+	"\n" +
+	"mail_texts\x18\x03 \x03(\v21.quittance.order.v1.DeliveredOrder.MailTextsEntryR\tmailTexts\x1a<\n" +
+	"\x0eMailTextsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"P\n" +
+	"\fLineLicenses\x12\x1f\n" +
+	"\vline_number\x18\x01 \x01(\x05R\n" +
+	"lineNumber\x12\x1f\n" +
+	"\vlicense_ids\x18\x02 \x01(\fR\n" +
+	"licenseIds2\xa7\x05\n" +
 	"\x10ReferenceService\x12\\\n" +
 	"\fGetReference\x12'.quittance.order.v1.GetReferenceRequest\x1a\x1d.quittance.order.v1.Reference\"\x04\xe8\xe0\x18\x04\x12m\n" +
 	"\x0eListReferences\x12).quittance.order.v1.ListReferencesRequest\x1a*.quittance.order.v1.ListReferencesResponse\"\x04\xe8\xe0\x18\x04\x12d\n" +
 	"\x12GetOrderForService\x12-.quittance.order.v1.GetOrderForServiceRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x04\x12^\n" +
-	"\x0fGetOrderByToken\x12*.quittance.order.v1.GetOrderByTokenRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x04\x12u\n" +
+	"\x0fGetOrderByToken\x12*.quittance.order.v1.GetOrderByTokenRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x04\x12\x88\x01\n" +
+	"\x17ListDeliveredForService\x122.quittance.order.v1.ListDeliveredForServiceRequest\x1a3.quittance.order.v1.ListDeliveredForServiceResponse\"\x04\xe8\xe0\x18\x04\x12u\n" +
 	"\x14ListEventsForService\x12/.quittance.order.v1.ListEventsForServiceRequest\x1a&.quittance.order.v1.ListEventsResponse\"\x04\xe8\xe0\x18\x04B\xc5\x01\n" +
 	"\x16com.quittance.order.v1B\x0eReferenceProtoP\x01Z1quittance/proto/gen/go/quittance/order/v1;orderv1\xa2\x02\x03QOX\xaa\x02\x12Quittance.Order.V1\xca\x02\x12Quittance\\Order\\V1\xe2\x02\x1eQuittance\\Order\\V1\\GPBMetadata\xea\x02\x14Quittance::Order::V1b\x06proto3"
 
@@ -712,51 +959,62 @@ func file_quittance_order_v1_reference_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_reference_proto_rawDescData
 }
 
-var file_quittance_order_v1_reference_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_quittance_order_v1_reference_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_quittance_order_v1_reference_proto_goTypes = []any{
-	(*Reference)(nil),                   // 0: quittance.order.v1.Reference
-	(*HashedKey)(nil),                   // 1: quittance.order.v1.HashedKey
-	(*SealedAccount)(nil),               // 2: quittance.order.v1.SealedAccount
-	(*MerchantProduct)(nil),             // 3: quittance.order.v1.MerchantProduct
-	(*GetReferenceRequest)(nil),         // 4: quittance.order.v1.GetReferenceRequest
-	(*ListReferencesRequest)(nil),       // 5: quittance.order.v1.ListReferencesRequest
-	(*ListReferencesResponse)(nil),      // 6: quittance.order.v1.ListReferencesResponse
-	(*GetOrderForServiceRequest)(nil),   // 7: quittance.order.v1.GetOrderForServiceRequest
-	(*GetOrderByTokenRequest)(nil),      // 8: quittance.order.v1.GetOrderByTokenRequest
-	(*ListEventsForServiceRequest)(nil), // 9: quittance.order.v1.ListEventsForServiceRequest
-	nil,                                 // 10: quittance.order.v1.SealedAccount.SealedSecretsEntry
-	(*Merchant)(nil),                    // 11: quittance.order.v1.Merchant
-	(*timestamppb.Timestamp)(nil),       // 12: google.protobuf.Timestamp
-	(*ProviderAccount)(nil),             // 13: quittance.order.v1.ProviderAccount
-	(*Product)(nil),                     // 14: quittance.order.v1.Product
-	(*Order)(nil),                       // 15: quittance.order.v1.Order
-	(*ListEventsResponse)(nil),          // 16: quittance.order.v1.ListEventsResponse
+	(*Reference)(nil),                       // 0: quittance.order.v1.Reference
+	(*HashedKey)(nil),                       // 1: quittance.order.v1.HashedKey
+	(*SealedAccount)(nil),                   // 2: quittance.order.v1.SealedAccount
+	(*MerchantProduct)(nil),                 // 3: quittance.order.v1.MerchantProduct
+	(*GetReferenceRequest)(nil),             // 4: quittance.order.v1.GetReferenceRequest
+	(*ListReferencesRequest)(nil),           // 5: quittance.order.v1.ListReferencesRequest
+	(*ListReferencesResponse)(nil),          // 6: quittance.order.v1.ListReferencesResponse
+	(*GetOrderForServiceRequest)(nil),       // 7: quittance.order.v1.GetOrderForServiceRequest
+	(*GetOrderByTokenRequest)(nil),          // 8: quittance.order.v1.GetOrderByTokenRequest
+	(*ListEventsForServiceRequest)(nil),     // 9: quittance.order.v1.ListEventsForServiceRequest
+	(*ListDeliveredForServiceRequest)(nil),  // 10: quittance.order.v1.ListDeliveredForServiceRequest
+	(*ListDeliveredForServiceResponse)(nil), // 11: quittance.order.v1.ListDeliveredForServiceResponse
+	(*DeliveredOrder)(nil),                  // 12: quittance.order.v1.DeliveredOrder
+	(*LineLicenses)(nil),                    // 13: quittance.order.v1.LineLicenses
+	nil,                                     // 14: quittance.order.v1.SealedAccount.SealedSecretsEntry
+	nil,                                     // 15: quittance.order.v1.DeliveredOrder.MailTextsEntry
+	(*Merchant)(nil),                        // 16: quittance.order.v1.Merchant
+	(*timestamppb.Timestamp)(nil),           // 17: google.protobuf.Timestamp
+	(*ProviderAccount)(nil),                 // 18: quittance.order.v1.ProviderAccount
+	(*Product)(nil),                         // 19: quittance.order.v1.Product
+	(*Order)(nil),                           // 20: quittance.order.v1.Order
+	(*ListEventsResponse)(nil),              // 21: quittance.order.v1.ListEventsResponse
 }
 var file_quittance_order_v1_reference_proto_depIdxs = []int32{
-	11, // 0: quittance.order.v1.Reference.merchant:type_name -> quittance.order.v1.Merchant
+	16, // 0: quittance.order.v1.Reference.merchant:type_name -> quittance.order.v1.Merchant
 	1,  // 1: quittance.order.v1.Reference.key:type_name -> quittance.order.v1.HashedKey
 	2,  // 2: quittance.order.v1.Reference.account:type_name -> quittance.order.v1.SealedAccount
 	3,  // 3: quittance.order.v1.Reference.product:type_name -> quittance.order.v1.MerchantProduct
-	12, // 4: quittance.order.v1.HashedKey.expire_time:type_name -> google.protobuf.Timestamp
-	13, // 5: quittance.order.v1.SealedAccount.account:type_name -> quittance.order.v1.ProviderAccount
-	10, // 6: quittance.order.v1.SealedAccount.sealed_secrets:type_name -> quittance.order.v1.SealedAccount.SealedSecretsEntry
-	14, // 7: quittance.order.v1.MerchantProduct.product:type_name -> quittance.order.v1.Product
+	17, // 4: quittance.order.v1.HashedKey.expire_time:type_name -> google.protobuf.Timestamp
+	18, // 5: quittance.order.v1.SealedAccount.account:type_name -> quittance.order.v1.ProviderAccount
+	14, // 6: quittance.order.v1.SealedAccount.sealed_secrets:type_name -> quittance.order.v1.SealedAccount.SealedSecretsEntry
+	19, // 7: quittance.order.v1.MerchantProduct.product:type_name -> quittance.order.v1.Product
 	0,  // 8: quittance.order.v1.ListReferencesResponse.references:type_name -> quittance.order.v1.Reference
-	4,  // 9: quittance.order.v1.ReferenceService.GetReference:input_type -> quittance.order.v1.GetReferenceRequest
-	5,  // 10: quittance.order.v1.ReferenceService.ListReferences:input_type -> quittance.order.v1.ListReferencesRequest
-	7,  // 11: quittance.order.v1.ReferenceService.GetOrderForService:input_type -> quittance.order.v1.GetOrderForServiceRequest
-	8,  // 12: quittance.order.v1.ReferenceService.GetOrderByToken:input_type -> quittance.order.v1.GetOrderByTokenRequest
-	9,  // 13: quittance.order.v1.ReferenceService.ListEventsForService:input_type -> quittance.order.v1.ListEventsForServiceRequest
-	0,  // 14: quittance.order.v1.ReferenceService.GetReference:output_type -> quittance.order.v1.Reference
-	6,  // 15: quittance.order.v1.ReferenceService.ListReferences:output_type -> quittance.order.v1.ListReferencesResponse
-	15, // 16: quittance.order.v1.ReferenceService.GetOrderForService:output_type -> quittance.order.v1.Order
-	15, // 17: quittance.order.v1.ReferenceService.GetOrderByToken:output_type -> quittance.order.v1.Order
-	16, // 18: quittance.order.v1.ReferenceService.ListEventsForService:output_type -> quittance.order.v1.ListEventsResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	12, // 9: quittance.order.v1.ListDeliveredForServiceResponse.orders:type_name -> quittance.order.v1.DeliveredOrder
+	20, // 10: quittance.order.v1.DeliveredOrder.order:type_name -> quittance.order.v1.Order
+	13, // 11: quittance.order.v1.DeliveredOrder.licenses:type_name -> quittance.order.v1.LineLicenses
+	15, // 12: quittance.order.v1.DeliveredOrder.mail_texts:type_name -> quittance.order.v1.DeliveredOrder.MailTextsEntry
+	4,  // 13: quittance.order.v1.ReferenceService.GetReference:input_type -> quittance.order.v1.GetReferenceRequest
+	5,  // 14: quittance.order.v1.ReferenceService.ListReferences:input_type -> quittance.order.v1.ListReferencesRequest
+	7,  // 15: quittance.order.v1.ReferenceService.GetOrderForService:input_type -> quittance.order.v1.GetOrderForServiceRequest
+	8,  // 16: quittance.order.v1.ReferenceService.GetOrderByToken:input_type -> quittance.order.v1.GetOrderByTokenRequest
+	10, // 17: quittance.order.v1.ReferenceService.ListDeliveredForService:input_type -> quittance.order.v1.ListDeliveredForServiceRequest
+	9,  // 18: quittance.order.v1.ReferenceService.ListEventsForService:input_type -> quittance.order.v1.ListEventsForServiceRequest
+	0,  // 19: quittance.order.v1.ReferenceService.GetReference:output_type -> quittance.order.v1.Reference
+	6,  // 20: quittance.order.v1.ReferenceService.ListReferences:output_type -> quittance.order.v1.ListReferencesResponse
+	20, // 21: quittance.order.v1.ReferenceService.GetOrderForService:output_type -> quittance.order.v1.Order
+	20, // 22: quittance.order.v1.ReferenceService.GetOrderByToken:output_type -> quittance.order.v1.Order
+	11, // 23: quittance.order.v1.ReferenceService.ListDeliveredForService:output_type -> quittance.order.v1.ListDeliveredForServiceResponse
+	21, // 24: quittance.order.v1.ReferenceService.ListEventsForService:output_type -> quittance.order.v1.ListEventsResponse
+	19, // [19:25] is the sub-list for method output_type
+	13, // [13:19] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_reference_proto_init() }
@@ -779,7 +1037,7 @@ func file_quittance_order_v1_reference_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_reference_proto_rawDesc), len(file_quittance_order_v1_reference_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,11 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ReferenceService_GetReference_FullMethodName         = "/quittance.order.v1.ReferenceService/GetReference"
-	ReferenceService_ListReferences_FullMethodName       = "/quittance.order.v1.ReferenceService/ListReferences"
-	ReferenceService_GetOrderForService_FullMethodName   = "/quittance.order.v1.ReferenceService/GetOrderForService"
-	ReferenceService_GetOrderByToken_FullMethodName      = "/quittance.order.v1.ReferenceService/GetOrderByToken"
-	ReferenceService_ListEventsForService_FullMethodName = "/quittance.order.v1.ReferenceService/ListEventsForService"
+	ReferenceService_GetReference_FullMethodName            = "/quittance.order.v1.ReferenceService/GetReference"
+	ReferenceService_ListReferences_FullMethodName          = "/quittance.order.v1.ReferenceService/ListReferences"
+	ReferenceService_GetOrderForService_FullMethodName      = "/quittance.order.v1.ReferenceService/GetOrderForService"
+	ReferenceService_GetOrderByToken_FullMethodName         = "/quittance.order.v1.ReferenceService/GetOrderByToken"
+	ReferenceService_ListDeliveredForService_FullMethodName = "/quittance.order.v1.ReferenceService/ListDeliveredForService"
+	ReferenceService_ListEventsForService_FullMethodName    = "/quittance.order.v1.ReferenceService/ListEventsForService"
 )
 
 // ReferenceServiceClient is the client API for ReferenceService service.
@@ -41,6 +42,9 @@ type ReferenceServiceClient interface {
 	GetOrderForService(ctx context.Context, in *GetOrderForServiceRequest, opts ...grpc.CallOption) (*Order, error)
 	// GetOrderByToken reads the order that an unguessable customer link names.
 	GetOrderByToken(ctx context.Context, in *GetOrderByTokenRequest, opts ...grpc.CallOption) (*Order, error)
+	// ListDeliveredForService lists, over all merchants, what the orders' records
+	// say was delivered: with it a restored delivery store is put right.
+	ListDeliveredForService(ctx context.Context, in *ListDeliveredForServiceRequest, opts ...grpc.CallOption) (*ListDeliveredForServiceResponse, error)
 	// ListEventsForService is ListEvents over all merchants.
 	ListEventsForService(ctx context.Context, in *ListEventsForServiceRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 }
@@ -93,6 +97,16 @@ func (c *referenceServiceClient) GetOrderByToken(ctx context.Context, in *GetOrd
 	return out, nil
 }
 
+func (c *referenceServiceClient) ListDeliveredForService(ctx context.Context, in *ListDeliveredForServiceRequest, opts ...grpc.CallOption) (*ListDeliveredForServiceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeliveredForServiceResponse)
+	err := c.cc.Invoke(ctx, ReferenceService_ListDeliveredForService_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *referenceServiceClient) ListEventsForService(ctx context.Context, in *ListEventsForServiceRequest, opts ...grpc.CallOption) (*ListEventsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListEventsResponse)
@@ -118,6 +132,9 @@ type ReferenceServiceServer interface {
 	GetOrderForService(context.Context, *GetOrderForServiceRequest) (*Order, error)
 	// GetOrderByToken reads the order that an unguessable customer link names.
 	GetOrderByToken(context.Context, *GetOrderByTokenRequest) (*Order, error)
+	// ListDeliveredForService lists, over all merchants, what the orders' records
+	// say was delivered: with it a restored delivery store is put right.
+	ListDeliveredForService(context.Context, *ListDeliveredForServiceRequest) (*ListDeliveredForServiceResponse, error)
 	// ListEventsForService is ListEvents over all merchants.
 	ListEventsForService(context.Context, *ListEventsForServiceRequest) (*ListEventsResponse, error)
 	mustEmbedUnimplementedReferenceServiceServer()
@@ -141,6 +158,9 @@ func (UnimplementedReferenceServiceServer) GetOrderForService(context.Context, *
 }
 func (UnimplementedReferenceServiceServer) GetOrderByToken(context.Context, *GetOrderByTokenRequest) (*Order, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOrderByToken not implemented")
+}
+func (UnimplementedReferenceServiceServer) ListDeliveredForService(context.Context, *ListDeliveredForServiceRequest) (*ListDeliveredForServiceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeliveredForService not implemented")
 }
 func (UnimplementedReferenceServiceServer) ListEventsForService(context.Context, *ListEventsForServiceRequest) (*ListEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEventsForService not implemented")
@@ -238,6 +258,24 @@ func _ReferenceService_GetOrderByToken_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ReferenceService_ListDeliveredForService_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeliveredForServiceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReferenceServiceServer).ListDeliveredForService(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReferenceService_ListDeliveredForService_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReferenceServiceServer).ListDeliveredForService(ctx, req.(*ListDeliveredForServiceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ReferenceService_ListEventsForService_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListEventsForServiceRequest)
 	if err := dec(in); err != nil {
@@ -278,6 +316,10 @@ var ReferenceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetOrderByToken",
 			Handler:    _ReferenceService_GetOrderByToken_Handler,
+		},
+		{
+			MethodName: "ListDeliveredForService",
+			Handler:    _ReferenceService_ListDeliveredForService_Handler,
 		},
 		{
 			MethodName: "ListEventsForService",
