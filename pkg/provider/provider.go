@@ -47,6 +47,8 @@ type Attempt struct {
 	Description string
 	Email       string
 	Locale      string
+	// BrowserLocale is what the customer's browser prefers, such as "de-DE"; empty: not known.
+	BrowserLocale string
 	// Method is the payment method that the customer chose, by Method.ID; empty
 	// if the account offers only one or lets the provider's page ask.
 	Method string
@@ -146,7 +148,8 @@ type Request struct {
 
 // Callback is a readable, authentic (where the provider signs) callback.
 type Callback struct {
-	// Reference is ours, as the callback names it.
+	// Reference is ours, as the callback names it; empty if it names only the
+	// provider's own id of the payment (TransactionID), by which it is found then.
 	Reference string
 	// TransactionID is the provider's.
 	TransactionID string
@@ -249,6 +252,10 @@ type Payer struct {
 	AddressLine1, AddressLine2           string
 	PostalCode, City, Region, CountryISO string
 }
+
+// ErrReferenceMissing is returned (wrapped, with what is missing) by Status if the provider can't be asked by what is
+// known: it is pointless to ask again before more is.
+var ErrReferenceMissing = errors.New("the provider can't be asked yet without")
 
 // Statuser asks the provider, server to server. An error means no answer; the
 // caller asks again later. The call may take as long as ctx allows.

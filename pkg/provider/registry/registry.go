@@ -13,6 +13,7 @@ import (
 
 	"quittance/pkg/provider"
 	"quittance/pkg/provider/flexpay"
+	"quittance/pkg/provider/kontocloud"
 	"quittance/pkg/provider/offline"
 )
 
@@ -31,7 +32,7 @@ type Registry struct {
 
 // New returns all providers. Those with a status API ask it with client (not nil).
 func New(client *http.Client) *Registry {
-	return Of(flexpay.New(client), offline.New())
+	return Of(flexpay.New(client), kontocloud.New(client), offline.New())
 }
 
 // Of returns a registry of just these. Of two with the same name the later one counts.

@@ -13,7 +13,7 @@ import (
 
 func TestLookup(t *testing.T) {
 	r := registry.New(http.DefaultClient)
-	if got := r.Names(); !slices.Equal(got, []string{"flexpay", "offline"}) {
+	if got := r.Names(); !slices.Equal(got, []string{"flexpay", "kontocloud", "offline"}) {
 		t.Errorf("names %v", got)
 	}
 	for _, name := range r.Names() {
@@ -39,6 +39,9 @@ func TestRoles(t *testing.T) {
 	for role, get := range roles {
 		if err := get("flexpay"); err != nil {
 			t.Errorf("%s of flexpay: %v", role, err)
+		}
+		if err := get("kontocloud"); err != nil {
+			t.Errorf("%s of kontocloud: %v", role, err)
 		}
 		err := get("offline")
 		if slices.Contains(offlines, role) != (err == nil) || (err != nil && !errors.Is(err, registry.ErrNoRole)) {
