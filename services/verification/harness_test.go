@@ -76,8 +76,9 @@ func all[M proto.Message](r *recorder, typ string, fresh func() M) []M {
 }
 
 type world struct {
-	t   *testing.T
-	bus *recorder
+	t    *testing.T
+	keys *seal.Keyring
+	bus  *recorder
 	// answer is the status API: YAML for a reference, or "" for a 500.
 	answer atomic.Pointer[func(reference string) string]
 	asked  atomic.Int64
@@ -89,7 +90,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, bus: &recorder{Bus: busmemory.New(busmemory.Config{Options: bus.Options{Log: slog.New(slog.DiscardHandler)}})}}
+	w := &world{t: t, keys: keys, bus: &recorder{Bus: busmemory.New(busmemory.Config{Options: bus.Options{Log: slog.New(slog.DiscardHandler)}})}}
 	w.provider(func(string) string { return "response: NOTFOUND\n" })
 	status := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.asked.Add(1)

@@ -93,7 +93,7 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	start := rc.callbacks.Now()
-	in := &incoming{provider: r.PathValue("provider"), receiver: p, account: r.PathValue("account"), request: req}
+	in := &incoming{provider: r.PathValue("provider"), receiver: p, account: r.PathValue("account"), request: req, header: r.Header}
 	answer, refusal := rc.receive(r.Context(), in)
 	if refusal != nil {
 		web.Expected(r.Context()) // providers prescribe a 500 for what anybody can send
@@ -124,6 +124,8 @@ type incoming struct {
 	provider, account string
 	receiver          provider.CallbackReceiver
 	request           callback.Request
+	// header has the credentials that the request, which is kept, lacks.
+	header http.Header
 
 	result        result
 	id, reference string
@@ -208,7 +210,7 @@ func (rc *Receiver) refuse(ctx context.Context, in *incoming, c *callback.Callba
 // understand has the provider read the request.
 func understand(in *incoming, acc provider.Account) (callback.Understood, string, error) {
 	cb, err := in.receiver.ParseCallback(acc, provider.Request{
-		Method: in.request.Method, Query: values(in.request.Query), Header: in.request.Header,
+		Method: in.request.Method, Query: values(in.request.Query), Header: in.header,
 		Body: in.request.Body, Remote: in.request.Remote,
 	})
 	if err != nil {

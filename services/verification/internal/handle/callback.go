@@ -21,8 +21,8 @@ func (h *Handlers) CallbackReceived(ctx context.Context, e event.Event) error {
 	if err := e.Decode(fact); err != nil {
 		return bus.Permanent(err)
 	}
-	key := verifications.Key(fact.GetAccountId(), fact.GetReference())
-	attempt, err := h.find(ctx, key)
+	index, key := named(fact)
+	attempt, err := h.find(ctx, index, key)
 	if err != nil {
 		return err
 	}
@@ -34,16 +34,24 @@ func (h *Handlers) CallbackReceived(ctx context.Context, e event.Event) error {
 		return err
 	}
 	// The attempt may have become known just before the callback was kept.
-	if attempt, err = h.find(ctx, key); err != nil || attempt == "" {
+	if attempt, err = h.find(ctx, index, key); err != nil || attempt == "" {
 		return err
 	}
-	return h.takeEarly(ctx, key)
+	return h.takeEarly(ctx, index, key)
 }
 
-// find returns the id of the attempt with an account's reference, empty if
-// there is none yet.
-func (h *Handlers) find(ctx context.Context, key string) (string, error) {
-	docs, _, err := h.Verifications.Find(ctx, docstore.Query{AllTenants: true, Index: "reference", Equal: key, Limit: 1})
+// named says by what a callback's attempt is found: our reference, or the
+// provider's if the callback has none of ours.
+func named(fact *eventv1.CallbackReceived) (index, key string) {
+	if fact.GetReference() == "" && fact.GetTransactionId() != "" {
+		return verifications.ByProviderReference, verifications.ProviderKey(fact.GetAccountId(), fact.GetTransactionId())
+	}
+	return verifications.ByReference, verifications.Key(fact.GetAccountId(), fact.GetReference())
+}
+
+// find returns the id of the attempt with a key, empty if there is none yet.
+func (h *Handlers) find(ctx context.Context, index, key string) (string, error) {
+	docs, _, err := h.Verifications.Find(ctx, docstore.Query{AllTenants: true, Index: index, Equal: key, Limit: 1})
 	if err != nil || len(docs) == 0 {
 		return "", err
 	}
@@ -62,8 +70,8 @@ func (h *Handlers) calledBack(ctx context.Context, attempt string, fact *eventv1
 }
 
 // takeEarly applies the callbacks that waited for an attempt.
-func (h *Handlers) takeEarly(ctx context.Context, key string) error {
-	attempt, err := h.find(ctx, key)
+func (h *Handlers) takeEarly(ctx context.Context, index, key string) error {
+	attempt, err := h.find(ctx, index, key)
 	if err != nil || attempt == "" {
 		return err
 	}

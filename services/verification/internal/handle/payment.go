@@ -35,13 +35,29 @@ func (h *Handlers) PaymentStarted(ctx context.Context, e event.Event) error {
 	if err != nil {
 		return err
 	}
-	return h.takeEarly(ctx, verifications.Key(v.Account, v.Reference))
+	if err := h.takeEarly(ctx, verifications.ByReference, verifications.Key(v.Account, v.Reference)); err != nil {
+		return err
+	}
+	return h.referred(ctx, v.Account, v.ProviderReference)
+}
+
+// referred applies the callbacks that waited for the provider's id of a payment
+// to become known.
+func (h *Handlers) referred(ctx context.Context, account, reference string) error {
+	if reference == "" {
+		return nil
+	}
+	return h.takeEarly(ctx, verifications.ByProviderReference, verifications.ProviderKey(account, reference))
 }
 
 // tellAgain repeats what is known of an attempt that is announced again: its
 // announcer evidently doesn't know it.
-func (h *Handlers) tellAgain(ctx context.Context, v *verification.Verification) error {
-	_, err := h.Verifications.For(v.Merchant).Update(ctx, v.Attempt, func(v *verification.Verification, ch *docstore.Change) error {
+func (h *Handlers) tellAgain(ctx context.Context, announced *verification.Verification) error {
+	_, err := h.Verifications.For(announced.Merchant).Update(ctx, announced.Attempt, func(v *verification.Verification, ch *docstore.Change) error {
+		news := v.Announced(announced.ProviderReference, h.Verifications.Now())
+		if v.Revision == 0 && news {
+			return nil
+		}
 		if v.Revision == 0 {
 			return docstore.ErrUnchanged
 		}
@@ -57,13 +73,16 @@ func (h *Handlers) PaymentReturned(ctx context.Context, e event.Event) error {
 	if err := e.Decode(fact); err != nil {
 		return bus.Permanent(err)
 	}
-	_, err := h.Verifications.For(fact.GetMerchantId()).Update(ctx, fact.GetAttemptId(), func(v *verification.Verification, _ *docstore.Change) error {
+	doc, err := h.Verifications.For(fact.GetMerchantId()).Update(ctx, fact.GetAttemptId(), func(v *verification.Verification, _ *docstore.Change) error {
 		if !v.Returned(fact.GetProviderReference(), h.Verifications.Now()) {
 			return docstore.ErrUnchanged
 		}
 		return nil
 	})
-	return unknown(err)
+	if err != nil {
+		return unknown(err)
+	}
+	return h.referred(ctx, doc.Body.Account, fact.GetProviderReference())
 }
 
 // PaymentConfirmed is the merchant's word on an offline attempt: here the

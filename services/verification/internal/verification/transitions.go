@@ -45,7 +45,7 @@ func Start(f *eventv1.PaymentStarted, s Schedule, now time.Time) *Verification {
 		Attempt: f.GetAttemptId(), Order: f.GetOrderId(), Merchant: f.GetMerchantId(), Account: f.GetAccountId(),
 		Provider: f.GetProvider(), Reference: f.GetReference(), Started: f.GetStartTime().AsTime(),
 		Amount: money.Amount{Minor: f.GetAmount().GetMinor(), Currency: f.GetAmount().GetCurrency()},
-		Facts:  Facts{Outcome: verificationv1.Outcome_OUTCOME_PENDING},
+		Facts:  Facts{Outcome: verificationv1.Outcome_OUTCOME_PENDING}, ProviderReference: f.GetProviderReference(),
 	}
 	if s.First > 0 {
 		v.NextAsk = now.Add(s.First)
@@ -70,10 +70,7 @@ func (v *Verification) Prompt(now time.Time) bool {
 // Returned notes that the browser came back. It reports whether anything
 // changed: for a settled attempt it is no news.
 func (v *Verification) Returned(providerReference string, now time.Time) bool {
-	news := false
-	if v.ProviderReference == "" && providerReference != "" {
-		v.ProviderReference, news = providerReference, true
-	}
+	news := v.refer(providerReference)
 	if rank(v.Facts) >= 3 {
 		return news
 	}
@@ -88,6 +85,9 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, now time.Time) (k
 	}
 	if !slices.Contains(v.Callbacks, f.GetCallbackId()) {
 		v.Callbacks, v.Hinted = append(v.Callbacks, f.GetCallbackId()), now
+		if v.ProviderReference == "" {
+			v.refer(f.GetTransactionId())
+		}
 		if m := f.GetRefunded(); m.GetMinor() > 0 && f.GetSigned() && m.GetCurrency() == v.Amount.Currency {
 			v.GivenBack.Currency = m.GetCurrency()
 			v.GivenBack.Minor = min(v.GivenBack.Minor+m.GetMinor(), v.Amount.Minor)
@@ -111,6 +111,7 @@ const (
 func (v *Verification) NoAnswer(problem string, s Schedule, now time.Time) (changed bool) {
 	v.LastAsked, v.Problem = now, problem
 	v.Failures++
+	v.turn()
 	return v.schedule(s, v.Failures, now)
 }
 
@@ -126,6 +127,7 @@ func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool
 		v.Told, v.ToldTimes = now, 1
 		changed = true
 	}
+	v.turn()
 	return v.schedule(s, v.Asked, now) || changed
 }
 

@@ -41,8 +41,11 @@ type Verification struct {
 	Amount    money.Amount `json:"amount"`
 	Started   time.Time    `json:"started"`
 
-	// ProviderReference is what only the browser brought.
-	ProviderReference string `json:"provider_reference,omitempty"`
+	// ProviderReference is the provider's id of the payment, where it has one
+	// that we must know to ask: the one to ask about next. OtherReferences are
+	// others that were brought.
+	ProviderReference string   `json:"provider_reference,omitempty"`
+	OtherReferences   []string `json:"other_references,omitempty"`
 	// Acknowledged are the transactions of callbacks that claim paid and that we
 	// have acknowledged.
 	Acknowledged []string `json:"acknowledged,omitempty"`

@@ -59,12 +59,28 @@ type Verifications struct {
 // Key is the index value by which a callback finds its attempt.
 func Key(account, reference string) string { return account + "/" + reference }
 
+// ProviderKey is the key of callbacks that name only the provider's own id of
+// the payment.
+func ProviderKey(account, reference string) string { return account + "//" + reference }
+
+// Indexes of verifications: by our reference, and by the provider's.
+const (
+	ByReference         = "reference"
+	ByProviderReference = "provider_reference"
+)
+
 // Open opens the collections and adds the due work to the service.
 func Open(ctx context.Context, b *service.Base, ref *reference.Copy, providers *registry.Registry) (*Verifications, error) {
 	coll, err := service.Open(ctx, b, docstore.Spec[verification.Verification]{
 		Name: "verifications",
 		Indexes: map[string]func(*verification.Verification) string{
-			"reference": func(v *verification.Verification) string { return Key(v.Account, v.Reference) },
+			ByReference: func(v *verification.Verification) string { return Key(v.Account, v.Reference) },
+			ByProviderReference: func(v *verification.Verification) string {
+				if v.ProviderReference == "" {
+					return ""
+				}
+				return ProviderKey(v.Account, v.ProviderReference)
+			},
 		},
 		NextDue: verification.NextDue,
 	})
@@ -140,6 +156,12 @@ func (vs *Verifications) work(ctx context.Context, doc *due.Leased[verification.
 	var report verification.Report
 	if err == nil {
 		report, err = vs.ask(ctx, terms, &doc.Body)
+	}
+	if errors.Is(err, provider.ErrReferenceMissing) {
+		return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
+			v.Park(err.Error(), vs.Now())
+			return vs.AcknowledgeCallbacks(ch, v, v.TakeCallbacks())
+		})
 	}
 	if err != nil {
 		return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {

@@ -241,11 +241,13 @@ type PaymentStarted struct {
 	AccountId  string                 `protobuf:"bytes,4,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
 	Provider   string                 `protobuf:"bytes,5,opt,name=provider,proto3" json:"provider,omitempty"`
 	// Our reference as the provider knows it.
-	Reference     string                 `protobuf:"bytes,6,opt,name=reference,proto3" json:"reference,omitempty"`
-	Amount        *v1.Money              `protobuf:"bytes,7,opt,name=amount,proto3" json:"amount,omitempty"`
-	StartTime     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Reference string                 `protobuf:"bytes,6,opt,name=reference,proto3" json:"reference,omitempty"`
+	Amount    *v1.Money              `protobuf:"bytes,7,opt,name=amount,proto3" json:"amount,omitempty"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// The provider's id of the payment, where one had to be created there first.
+	ProviderReference string `protobuf:"bytes,9,opt,name=provider_reference,json=providerReference,proto3" json:"provider_reference,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *PaymentStarted) Reset() {
@@ -332,6 +334,13 @@ func (x *PaymentStarted) GetStartTime() *timestamppb.Timestamp {
 		return x.StartTime
 	}
 	return nil
+}
+
+func (x *PaymentStarted) GetProviderReference() string {
+	if x != nil {
+		return x.ProviderReference
+	}
+	return ""
 }
 
 // PaymentReturned: the browser came back. A hint to go and ask, never evidence.
@@ -489,7 +498,8 @@ type CallbackReceived struct {
 	AccountId  string                 `protobuf:"bytes,2,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
 	Provider   string                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	MerchantId string                 `protobuf:"bytes,4,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
-	// Our reference, as the callback names it.
+	// Our reference, as the callback names it; empty if it names only the
+	// provider's own id of the payment, transaction_id.
 	Reference     string `protobuf:"bytes,5,opt,name=reference,proto3" json:"reference,omitempty"`
 	TransactionId string `protobuf:"bytes,6,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
 	// "paid", "refunded", "charged_back", "other": what the provider claims.
@@ -1067,7 +1077,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\"T\n" +
 	"\x14DeliveryAcknowledged\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12!\n" +
-	"\fline_numbers\x18\x02 \x03(\x05R\vlineNumbers\"\xb2\x02\n" +
+	"\fline_numbers\x18\x02 \x03(\x05R\vlineNumbers\"\xe1\x02\n" +
 	"\x0ePaymentStarted\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1080,7 +1090,8 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\treference\x18\x06 \x01(\tR\treference\x121\n" +
 	"\x06amount\x18\a \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x129\n" +
 	"\n" +
-	"start_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"\x9b\x01\n" +
+	"start_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12-\n" +
+	"\x12provider_reference\x18\t \x01(\tR\x11providerReference\"\x9b\x01\n" +
 	"\x0fPaymentReturned\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +

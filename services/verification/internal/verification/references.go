@@ -1,0 +1,54 @@
+package verification
+
+import (
+	"slices"
+	"time"
+)
+
+// maxReferences bounds how many of the provider's references are kept that only
+// browsers and callbacks bring: each costs a question now and then.
+const maxReferences = 5
+
+// refer notes a reference of the provider's. The latest one is asked about
+// first, those before it in turn: whoever brings a wrong one must not keep the
+// right one from being asked about. It reports whether it is new.
+func (v *Verification) refer(reference string) bool {
+	if reference == "" || reference == v.ProviderReference || slices.Contains(v.OtherReferences, reference) {
+		return false
+	}
+	if v.ProviderReference != "" {
+		if len(v.OtherReferences) >= maxReferences-1 {
+			return false
+		}
+		v.OtherReferences = append(v.OtherReferences, v.ProviderReference)
+	}
+	v.ProviderReference = reference
+	return true
+}
+
+// turn makes the next reference the one to ask about, unless the present one
+// has led to an end.
+func (v *Verification) turn() {
+	if len(v.OtherReferences) == 0 || rank(v.Facts) >= 2 {
+		return
+	}
+	next := v.OtherReferences[0]
+	v.OtherReferences = append(v.OtherReferences[1:], v.ProviderReference)
+	v.ProviderReference = next
+}
+
+// Announced notes the reference that a repeated announcement of the attempt
+// names. It reports whether it is new; then the provider is asked soon.
+func (v *Verification) Announced(reference string, now time.Time) bool {
+	if !v.refer(reference) {
+		return false
+	}
+	v.Prompt(now)
+	return true
+}
+
+// Park stops asking until somebody brings what is missing: without it, asking
+// again is pointless. The attempt stays open and says why.
+func (v *Verification) Park(problem string, now time.Time) {
+	v.LastAsked, v.Problem, v.NextAsk = now, problem, time.Time{}
+}
