@@ -69,6 +69,17 @@ type Redirect struct {
 	URL          string
 	Fields       map[string]string
 	Instructions string
+	// Transfer is what Instructions say, for pages that say it in the customer's
+	// language; nil: there are only the Instructions.
+	Transfer *Transfer
+}
+
+// Transfer is where money is to be transferred by hand. The reference is the
+// attempt's.
+type Transfer struct {
+	Beneficiary, Account string
+	// Text is the merchant's own, empty if there is none.
+	Text string
 }
 
 // Redirector computes where to send the browser. It does no I/O.

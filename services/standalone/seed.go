@@ -65,6 +65,11 @@ func Seed(ctx context.Context, at Addresses, operatorKey seal.Secret, dir string
 	merchants := orderv1.NewMerchantServiceClient(operator)
 	if _, err := merchants.PutMerchant(ctx, &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
 		Id: DemoMerchant, Name: "Demo Software", MailFrom: "shop@demo.example", ReturnUrlAllowList: []string{with.ReturnURL},
+		Storefront: &orderv1.Storefront{
+			Color: "#0b6e5c", Seller: "Demo Software GmbH\nMusterstrasse 1\n10115 Berlin, Germany\nVAT number: DE000000000",
+			TermsUrl: with.ReturnURL + "/terms", PrivacyUrl: with.ReturnURL + "/privacy", TermsVersion: "2026-11",
+			SupportEmail: "help@demo.example", ShowLicenses: true,
+		},
 	}}); err != nil {
 		return Demo{}, fmt.Errorf("put merchant: %w", err)
 	}

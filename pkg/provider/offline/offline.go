@@ -87,12 +87,17 @@ func (p Provider) Redirect(acc provider.Account, attempt provider.Attempt) (prov
 	if attempt.Amount.Minor <= 0 {
 		return provider.Redirect{}, fmt.Errorf("amount %s is not positive", attempt.Amount)
 	}
-	return provider.Redirect{Instructions: strings.NewReplacer(
+	to := provider.Redirect{Instructions: strings.NewReplacer(
 		"{REFERENCE}", attempt.Reference,
 		"{AMOUNT}", attempt.Amount.String(),
 		"{BANK_ACCOUNT}", acc.Settings["bank_account"],
 		"{BENEFICIARY}", acc.Settings["beneficiary"],
-	).Replace(textOf(acc))}, nil
+	).Replace(textOf(acc))}
+	to.Transfer = &provider.Transfer{Beneficiary: acc.Settings["beneficiary"], Account: acc.Settings["bank_account"]}
+	if acc.Settings["text"] != "" {
+		to.Transfer.Text = to.Instructions
+	}
+	return to, nil
 }
 
 // Schedule only says how long to wait: there is nobody to ask.

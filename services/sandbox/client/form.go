@@ -74,7 +74,7 @@ func (f Form) offers(method string) (Button, bool) {
 
 // parse finds the page's forms and its refresh.
 func (p *Page) parse() error {
-	root, err := html.Parse(strings.NewReader(p.Body))
+	root, err := html.ParseWithOptions(strings.NewReader(p.Body), html.ParseOptionEnableScripting(false))
 	if err != nil {
 		return fmt.Errorf("parse page: %w", err)
 	}

@@ -141,5 +141,6 @@ func validateMerchant(m *orderv1.Merchant) error {
 			v.Check(false, fmt.Sprintf("merchant.return_url_allow_list[%d]", i), "%v", err)
 		}
 	}
+	validateStorefront(&v, "merchant.storefront", m.GetStorefront())
 	return v.Err()
 }

@@ -90,6 +90,19 @@ func (as *Attempts) Start(ctx context.Context, a *attempt.Attempt) (*docstore.Do
 	return mine.Insert(ctx, a.ID, a, e)
 }
 
+// OfOrder lists the attempts of a merchant's order, at most MaxPerOrder.
+func (as *Attempts) OfOrder(ctx context.Context, merchant, order string) ([]*attempt.Attempt, error) {
+	docs, _, err := as.For(merchant).Find(ctx, docstore.Query{Index: byOrder, Equal: order, Limit: MaxPerOrder})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*attempt.Attempt, 0, len(docs))
+	for _, d := range docs {
+		out = append(out, &d.Body)
+	}
+	return out, nil
+}
+
 // turn waits until no other attempt of the order is being started. Orders share
 // turns, which costs a wait and changes nothing else.
 func (as *Attempts) turn(ctx context.Context, order string) (done func(), err error) {

@@ -26,6 +26,8 @@ type Pages struct {
 	// prefix is the path below which the world reaches us, mostly empty.
 	prefix     string
 	returnWait time.Duration
+	// watching holds a place for each order page that is followed live.
+	watching chan struct{}
 }
 
 // NewPages returns the pages. returnWait is how long a returning browser waits
@@ -35,16 +37,23 @@ func NewPages(c *Checkout, returnWait time.Duration) (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("public URL: %w", err)
 	}
-	return &Pages{checkout: c, prefix: u.EscapedPath(), returnWait: returnWait}, nil
+	return &Pages{checkout: c, prefix: u.EscapedPath(), returnWait: returnWait, watching: make(chan struct{}, liveAtOnce)}, nil
 }
 
 // Routes adds the paths of the pages. Those of returns need no cookie and take
 // what comes from other sites; a link's token is the only key to the others.
 func (p *Pages) Routes(mux *http.ServeMux) {
-	mux.HandleFunc("GET "+Stylesheet, serveStylesheet)
+	for _, a := range []asset{stylesheet, liveScript} {
+		mux.Handle("GET "+a.path, a)
+	}
+	mux.HandleFunc("GET "+brandSheets+"{file}", p.brandSheet)
+	mux.HandleFunc("GET "+logos+"{file}", p.logo)
 	mux.HandleFunc("GET /pay/{token}", p.pay)
-	mux.HandleFunc("POST /pay/{token}", p.choose)
+	mux.Handle("POST /pay/{token}", p.ours(p.choose))
+	mux.HandleFunc("GET /pay/{token}/how/{attempt}", p.how)
 	mux.HandleFunc("GET /orders/{token}", p.order)
+	mux.HandleFunc("GET /orders/{token}/receipt", p.receipt)
+	mux.Handle("GET /orders/{token}/events", web.Live(http.HandlerFunc(p.events)))
 
 	// A return may be answered late; it gets its own time to be written.
 	late := web.WriteTimeout(p.returnWait + 2*lookupWait + 20*time.Second)
@@ -52,6 +61,15 @@ func (p *Pages) Routes(mux *http.ServeMux) {
 		mux.Handle(verb+" /return/{attempt}", late(p.returned(false)))
 		mux.Handle(verb+" /return/{attempt}"+declined, late(p.returned(true)))
 	}
+}
+
+// ours takes forms of our own pages only: browsers say where a form is from.
+func (p *Pages) ours(next http.HandlerFunc) http.Handler {
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.say(w, r, http.StatusForbidden, sayForeign, page{})
+	}))
+	return guard.Handler(next)
 }
 
 // path is a path of ours as browsers reach it.
@@ -80,13 +98,18 @@ func (p *Pages) byToken(r *http.Request) (*orderv1.Order, error) {
 
 // about begins a page about an order: what was ordered from whom. It shows
 // nothing of the customer.
-func (p *Pages) about(ctx context.Context, o *orderv1.Order) page {
-	data := page{Total: amountOf(o.GetTotal()).String()}
+func (p *Pages) about(r *http.Request, o *orderv1.Order) page {
+	ctx := r.Context()
+	data := page{L: languageOf(r, o), OrderID: o.GetId()}
+	data.Total = data.L.Money(amountOf(o.GetTotal()))
 	if m, err := p.checkout.Reference.Merchant(ctx, o.GetMerchantId()); err == nil {
-		data.Shop = m.GetName()
+		p.dress(&data, m)
 	}
 	for _, l := range o.GetLines() {
-		data.Lines = append(data.Lines, pageLine{l.GetName(), l.GetQuantity(), amountOf(l.GetAmount()).String()})
+		data.Lines = append(data.Lines, pageLine{
+			Name: l.GetName(), Quantity: data.L.Number(l.GetQuantity()),
+			Price: data.L.Money(amountOf(l.GetUnitPrice())), Amount: data.L.Money(amountOf(l.GetAmount())),
+		})
 	}
 	if o.GetReturnUrl() != "" {
 		data.ToShop = backToShop(o, fulfillment(o, p.payer(ctx, o)))

@@ -46,38 +46,68 @@ func (p *Pages) closed(w http.ResponseWriter, r *http.Request, o *orderv1.Order)
 	case orderv1.PaymentState_PAYMENT_STATE_UNPAID:
 		return false
 	case orderv1.PaymentState_PAYMENT_STATE_CANCELED:
-		p.say(w, r, http.StatusOK, english.Canceled, p.about(r.Context(), o))
+		p.say(w, r, http.StatusOK, orderCanceled, p.about(r, o))
 	case orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
-		p.say(w, r, http.StatusOK, english.Expired, p.about(r.Context(), o))
+		p.say(w, r, http.StatusOK, orderExpired, p.about(r, o))
 	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, orderv1.PaymentState_PAYMENT_STATE_PAID,
 		orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_REFUNDED,
 		orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD,
 		orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
-		redirect(w, p.orderPath(o))
+		redirect(w, keep(r, p.orderPath(o)))
 	}
 	return true
 }
 
-// offer shows the pay form, with a problem if there is one. Its key makes the
-// same form, sent twice, one attempt.
+// offer shows the pay form, with a problem if there is one: a key of the
+// catalogues. Its key makes the same form, sent twice, one attempt; what it has
+// seen under way is not told a second time.
 func (p *Pages) offer(w http.ResponseWriter, r *http.Request, status int, o *orderv1.Order, methods []method, problem string) {
-	data := p.about(r.Context(), o)
-	data.Title, data.Problem, data.Key, data.Action = english.PayTitle, problem, id.Token(), p.payPath(o)
-	if problem == "" && o.GetPaymentProblem() != "" {
-		data.Problem = english.Retry + o.GetPaymentProblem()
+	list, err := p.attemptsOf(r.Context(), o)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	data := p.about(r, o)
+	data.Title, data.Key = data.T("pay.title"), id.Token()
+	data.Action, data.ToOrder = keep(r, p.payPath(o)), keep(r, p.orderPath(o))
+	open := underWay(list)
+	data.Open, data.Seen = p.opened(r.Context(), data.L, open), seenOf(open)
+	if problem != "" {
+		data.Problem = data.T(problem)
+	} else {
+		data.Problem, data.Why = whyAgain(data.L, o, latest(list))
 	}
 	var targets []string
+	data.Methods = choices(methods, r.FormValue("method"))
 	for _, m := range methods {
-		name := m.account.GetDisplayName()
-		if name == "" {
-			name = m.account.GetId()
-		}
-		data.Methods = append(data.Methods, pageMethod{ID: m.account.GetId(), Name: name, Chosen: len(methods) == 1})
 		if m.sample.URL != "" {
 			targets = append(targets, m.sample.URL) // the form is answered with a redirect to there
 		}
 	}
 	p.show(w, r, status, "pay.html", data, targets...)
+}
+
+// choices are the ways to pay, with the wanted or the only one chosen.
+func choices(methods []method, wanted string) []pageMethod {
+	var out []pageMethod
+	for _, m := range methods {
+		name := m.account.GetDisplayName()
+		if name == "" {
+			name = m.account.GetId()
+		}
+		out = append(out, pageMethod{
+			ID: m.account.GetId(), Name: name, Icon: iconOf(m), Chosen: len(methods) == 1 || m.account.GetId() == wanted,
+		})
+	}
+	return out
+}
+
+// iconOf names a picture for a way to pay.
+func iconOf(m method) string {
+	if m.sample.URL == "" {
+		return "bank"
+	}
+	return "card"
 }
 
 // choose starts a payment with the chosen method and sends the browser on.
@@ -106,23 +136,35 @@ func (p *Pages) choose(w http.ResponseWriter, r *http.Request) {
 	}
 	chosen, key := r.PostForm.Get("method"), r.PostForm.Get("key")
 	if !offered(methods, chosen) {
-		p.offer(w, r, http.StatusBadRequest, o, methods, english.ChooseMethod)
+		p.offer(w, r, http.StatusBadRequest, o, methods, "pay.choose")
 		return
 	}
 	if !token.MatchString(key) {
-		p.offer(w, r, http.StatusBadRequest, o, methods, english.OutOfDate)
+		p.offer(w, r, http.StatusBadRequest, o, methods, "pay.out_of_date")
 		return
+	}
+	if !p.startedHere(r.Context(), o, chosen, key) {
+		// Another window may have begun to pay since this form was shown.
+		list, err := p.attemptsOf(r.Context(), o)
+		if err != nil {
+			p.fail(w, r, err)
+			return
+		}
+		if open := underWay(list); open != nil && open.ID != r.PostForm.Get("seen") {
+			p.offer(w, r, http.StatusConflict, o, methods, "pay.other_tab")
+			return
+		}
 	}
 	a, err := p.startOnce(r.Context(), o, chosen, key)
 	switch fault.KindOf(err) {
 	case fault.KindConflict, fault.KindInvalid:
-		redirect(w, p.payPath(o)) // order or method have changed since: the page says how
+		redirect(w, keep(r, p.payPath(o))) // order or method have changed since: the page says how
 		return
 	case fault.KindExhausted:
 		web.Annotate(r.Context(), slog.Any("problem", err))
-		data := p.about(r.Context(), o)
-		data.ToOrder = p.orderPath(o)
-		p.say(w, r, http.StatusTooManyRequests, english.TooMany, data)
+		data := p.about(r, o)
+		data.ToOrder = keep(r, p.orderPath(o))
+		p.say(w, r, http.StatusTooManyRequests, sayTooMany, data)
 		return
 	case 0:
 	case fault.KindNotFound, fault.KindUnauthenticated, fault.KindDenied,
@@ -144,9 +186,8 @@ func offered(methods []method, account string) bool {
 }
 
 // startOnce starts an attempt, or finds the one that the same form has started.
-// The id tells a page's attempts from those of the merchant's own keys.
 func (p *Pages) startOnce(ctx context.Context, o *orderv1.Order, account, key string) (*attempt.Attempt, error) {
-	attemptID := p.checkout.Attempts.ID(o.GetMerchantId(), "page", o.GetId(), account, key)
+	attemptID := p.attemptOf(o, account, key)
 	doc, err := p.checkout.start(ctx, o, account, attemptID, key)
 	if errors.Is(err, docstore.ErrExists) {
 		doc, err = p.checkout.Attempts.For(o.GetMerchantId()).Get(ctx, attemptID)
@@ -161,10 +202,10 @@ func (p *Pages) startOnce(ctx context.Context, o *orderv1.Order, account, key st
 func (p *Pages) send(w http.ResponseWriter, r *http.Request, o *orderv1.Order, a *attempt.Attempt) {
 	switch s := a.State(); {
 	case attempt.Over(s):
-		redirect(w, p.payPath(o)) // an old form: a fresh one starts another attempt
+		redirect(w, keep(r, p.payPath(o))) // an old form: a fresh one starts another attempt
 		return
 	case s == paymentv1.AttemptState_ATTEMPT_STATE_SUCCEEDED:
-		redirect(w, p.orderPath(o))
+		redirect(w, keep(r, p.orderPath(o)))
 		return
 	}
 	to, err := p.checkout.redirect(r.Context(), a)
@@ -172,15 +213,12 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, o *orderv1.Order, a
 		p.fail(w, r, err)
 		return
 	}
-	data := p.about(r.Context(), o)
 	switch {
 	case to.URL == "":
-		data.Title, data.Instructions, data.Reference = english.OfflineTitle, to.Instructions, a.ID
-		data.Total = a.Amount.String()
-		data.ToOrder, data.ToPay = p.orderPath(o), p.payPath(o)
-		p.show(w, r, http.StatusOK, "offline.html", data)
+		redirect(w, keep(r, p.howPath(o, a)))
 	case to.Method == http.MethodPost:
-		data.Title, data.Action, data.Fields = english.ContinueTitle, to.URL, to.Fields
+		data := p.about(r, o)
+		data.Title, data.Action, data.Fields = data.T("post.title"), to.URL, to.Fields
 		p.show(w, r, http.StatusOK, "post.html", data, to.URL)
 	default:
 		redirect(w, to.URL)

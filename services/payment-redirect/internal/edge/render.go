@@ -2,72 +2,84 @@ package edge
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"quittance/pkg/fault"
 	"quittance/pkg/web"
+	"quittance/pkg/words"
 )
 
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-//go:embed assets/pay.css
-var stylesheet []byte
-
 var templates = template.Must(template.ParseFS(templateFiles, "templates/*.html"))
 
-// Stylesheet is the path of the style sheet of all pages.
-const Stylesheet = "/assets/pay.css"
-
-// policy is strict: no script, nothing from elsewhere. Pages whose form leads
-// to a provider add that provider's origin.
-const policy = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
-// stylesheetVersion changes with the style sheet, which browsers may keep.
-var stylesheetVersion = func() string {
-	sum := sha256.Sum256(stylesheet)
-	return hex.EncodeToString(sum[:6])
-}()
+// policy is strict: nothing inline, nothing from elsewhere. Pages whose form
+// leads to a provider add that provider's origin.
+const policy = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; " +
+	"base-uri 'none'; frame-ancestors 'none'"
 
 // page is what templates show; each uses a part of it.
 type page struct {
-	T                       texts
-	Title, Shop, Stylesheet string
-	Text, Problem           string
+	L                              *words.Language
+	Title, Text, Problem, Why      string
+	Stylesheet, BrandSheet, Script string
+	Languages                      []pageLanguage
+	// Refresh is after how many seconds a browser without script looks again.
+	Refresh int
+	face
 
-	Lines   []pageLine
-	Total   string
-	Methods []pageMethod
-	Key     string
-	Action  string
-	Fields  map[string]string
-
-	Instructions, Reference string
-
-	ToShop, ToPay, ToOrder, Again string
+	Lines                      []pageLine
+	Discount, DiscountCode     string
+	Total                      string
+	Sums                       []pageFact
+	OrderID                    string
+	Methods                    []pageMethod
+	Key, Seen                  string
+	Action                     string
+	Fields                     map[string]string
+	Open                       *openAttempt
+	Transfer                   *transfer
+	ToShop, ToPay, ToOrder     string
+	ToHow, ToReceipt, Again    string
+	Note, Mood, Events, Resend string
+	ReceiptName                string
+	Steps                      []step
+	Licenses                   []pageLicense
+	Seller, Buyer, Reference   string
+	Facts                      []pageFact
 }
 
+// T is a text in the page's language.
+func (p page) T(key string, args ...any) string { return p.L.Say(key, args...) }
+
 type pageLine struct {
-	Name     string
-	Quantity int64
-	Amount   string
+	Name, Quantity, Price, Amount, Note string
 }
 
 type pageMethod struct {
-	ID, Name string
-	Chosen   bool
+	ID, Name, Icon string
+	Chosen         bool
+}
+
+// pageFact is a name with what there is to say.
+type pageFact struct{ Name, Text string }
+
+type pageLicense struct {
+	Name string
+	Keys []string
 }
 
 // show writes a page. Forms on it may lead to the given URLs.
 func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name string, data page, forms ...string) {
-	data.T, data.Stylesheet = english, p.path(Stylesheet)+"?v="+stylesheetVersion
+	if data.L == nil {
+		data.L = languageOf(r, nil)
+	}
+	data.Stylesheet, data.Languages = p.path(stylesheet.link()), p.languages(r, data.L)
 	var body bytes.Buffer
 	if err := templates.ExecuteTemplate(&body, name, data); err != nil {
 		web.Error(w, r, fault.Internal("render %s", name).Because(err))
@@ -82,6 +94,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 		}
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", data.L.Tag())
 	w.WriteHeader(status)
 	_, _ = w.Write(body.Bytes()) // a browser that went away needs no page
 }
@@ -103,8 +116,16 @@ func redirect(w http.ResponseWriter, target string) {
 
 // say writes a page of a few words.
 func (p *Pages) say(w http.ResponseWriter, r *http.Request, status int, s situation, data page) {
-	data.Title, data.Text = s.Title, s.Text
+	if data.L == nil {
+		data.L = languageOf(r, nil)
+	}
+	data.tell(s)
 	p.show(w, r, status, "message.html", data)
+}
+
+// tell sets title and text.
+func (p *page) tell(s situation) {
+	p.Title, p.Text = p.T(string(s)+".title"), p.T(string(s)+".text")
 }
 
 // fail writes the page for an error; the log line of the request gets all of it.
@@ -113,27 +134,17 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		p.say(w, r, http.StatusRequestEntityTooLarge, english.TooLarge, page{})
+		p.say(w, r, http.StatusRequestEntityTooLarge, sayTooLarge, page{})
 	case fault.KindOf(err) == fault.KindNotFound:
-		p.say(w, r, http.StatusNotFound, english.NotFound, page{})
+		p.say(w, r, http.StatusNotFound, sayNotFound, page{})
 	case fault.KindOf(err) == fault.KindInvalid:
-		p.say(w, r, http.StatusBadRequest, english.Unreadable, page{})
+		p.say(w, r, http.StatusBadRequest, sayUnreadable, page{})
 	default:
 		w.Header().Set("Retry-After", "5")
 		again := r.URL.EscapedPath()
 		if r.URL.RawQuery != "" {
 			again += "?" + r.URL.RawQuery
 		}
-		p.say(w, r, http.StatusServiceUnavailable, english.Unavailable, page{Again: p.path(again)})
+		p.say(w, r, http.StatusServiceUnavailable, sayUnavailable, page{Again: p.path(again)})
 	}
-}
-
-// serveStylesheet answers for the one asset there is.
-func serveStylesheet(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "text/css; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "public, max-age=86400")
-	h.Set("ETag", `"`+stylesheetVersion+`"`)
-	http.ServeContent(w, r, "pay.css", time.Time{}, bytes.NewReader(stylesheet))
 }

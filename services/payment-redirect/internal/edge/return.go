@@ -33,7 +33,7 @@ func (p *Pages) returned(failure bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead { // the mux takes it for a GET; it must change nothing
 			w.Header().Set("Allow", "GET, POST")
-			p.say(w, r, http.StatusMethodNotAllowed, english.NotAllowed, page{})
+			p.say(w, r, http.StatusMethodNotAllowed, sayNotAllowed, page{})
 			return
 		}
 		a, err := p.record(w, r, failure)

@@ -2,12 +2,14 @@ package edge
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
+	"quittance/pkg/provider/offline"
+	"quittance/pkg/web"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 	"quittance/services/payment-redirect/internal/attempt"
@@ -115,16 +117,18 @@ func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s, final := situationOf(o)
-	data := p.about(r.Context(), o)
-	data.Title, data.Text = s.Title, s.Text
+	data := p.about(r, o)
+	data.tell(s)
+	data.Mood, data.Steps = moodOf(s), stepsOf(data.L, o)
+	data.ToReceipt, data.ReceiptName = keep(r, p.orderPath(o)+"/receipt"), "order.confirmation"
+	if settledMoney(o) {
+		data.ReceiptName = "order.receipt"
+	}
 	switch o.GetPaymentState() {
 	case orderv1.PaymentState_PAYMENT_STATE_UNPAID:
-		data.ToPay = p.payPath(o)
-		if o.GetPaymentProblem() != "" {
-			data.Problem = english.Retry + o.GetPaymentProblem()
-		}
+		p.stillToPay(r, o, &data)
 	case orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
-		data.Problem = english.RefundedInPart
+		data.Note = data.T("order.refunded_in_part", data.L.Money(amountOf(o.GetRefunded())))
 	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED, orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
 		orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_REFUNDED,
 		orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK, orderv1.PaymentState_PAYMENT_STATE_CANCELED,
@@ -135,9 +139,23 @@ func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
 		if p.checkout.Attempts.Now().Sub(o.GetCreateTime().AsTime()) > old {
 			pause = refreshOld
 		}
-		w.Header().Set("Refresh", strconv.Itoa(int(pause.Seconds())))
+		data.Refresh = int(pause.Seconds())
+		data.Script, data.Events = p.path(liveScript.link()), p.orderPath(o)+"/events?v="+fingerprint(o)
 	}
 	p.show(w, r, http.StatusOK, "order.html", data)
+}
+
+// stillToPay adds to the page of an unpaid order how to pay it.
+func (p *Pages) stillToPay(r *http.Request, o *orderv1.Order, data *page) {
+	data.ToPay = keep(r, p.payPath(o))
+	list, err := p.attemptsOf(r.Context(), o)
+	if err != nil { // the page is true without it
+		web.Annotate(r.Context(), slog.Any("problem", err))
+	}
+	data.Problem, data.Why = whyAgain(data.L, o, latest(list))
+	if open := underWay(list); open != nil && open.Provider == offline.Name {
+		data.ToHow = keep(r, p.howPath(o, open))
+	}
 }
 
 // situationOf says what an order's customer needs to know, and whether that is
@@ -145,44 +163,44 @@ func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
 func situationOf(o *orderv1.Order) (s situation, final bool) {
 	switch o.GetPaymentState() {
 	case orderv1.PaymentState_PAYMENT_STATE_UNPAID:
-		return english.Waiting, false
+		return orderWaiting, false
 	case orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
-		return english.Checking, false
+		return orderChecking, false
 	case orderv1.PaymentState_PAYMENT_STATE_CANCELED:
-		return english.Canceled, true
+		return orderCanceled, true
 	case orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
-		return english.Expired, true
+		return orderExpired, true
 	case orderv1.PaymentState_PAYMENT_STATE_REFUNDED:
-		return english.Refunded, true
+		return orderRefunded, true
 	case orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK:
-		return english.ChargedBack, true
+		return orderChargedBack, true
 	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, orderv1.PaymentState_PAYMENT_STATE_PAID,
 		orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
 		return deliveryOf(o)
 	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
 	}
-	return english.Unclear, false
+	return orderUnclear, false
 }
 
 // deliveryOf is the situation of an order whose money is there.
 func deliveryOf(o *orderv1.Order) (situation, bool) {
 	switch o.GetDeliveryState() {
 	case orderv1.DeliveryState_DELIVERY_STATE_DELIVERED:
-		return english.Done, true
+		return orderDone, true
 	case orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED:
-		return english.Delayed, false
+		return orderDelayed, false
 	case orderv1.DeliveryState_DELIVERY_STATE_PARTIALLY_DELIVERED:
 		if o.GetDeliveryProblem() == "" {
-			return english.Partly, false
+			return orderPartly, false
 		}
 	case orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED, orderv1.DeliveryState_DELIVERY_STATE_UNSPECIFIED:
 	}
 	switch {
 	case o.GetDeliveryProblem() != "":
-		return english.Delayed, false
+		return orderDelayed, false
 	case o.GetPaymentState() == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
-		return english.Authorized, false
+		return orderAuthorized, false
 	default:
-		return english.Preparing, false
+		return orderPreparing, false
 	}
 }

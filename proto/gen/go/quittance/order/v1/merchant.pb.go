@@ -33,8 +33,10 @@ type Merchant struct {
 	MailFrom string `protobuf:"bytes,3,opt,name=mail_from,json=mailFrom,proto3" json:"mail_from,omitempty"`
 	// Where orders may send the customer: scheme, host and optional path prefix.
 	ReturnUrlAllowList []string `protobuf:"bytes,4,rep,name=return_url_allow_list,json=returnUrlAllowList,proto3" json:"return_url_allow_list,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// What customers' pages look like and say of the seller.
+	Storefront    *Storefront `protobuf:"bytes,20,opt,name=storefront,proto3" json:"storefront,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Merchant) Reset() {
@@ -95,6 +97,133 @@ func (x *Merchant) GetReturnUrlAllowList() []string {
 	return nil
 }
 
+func (x *Merchant) GetStorefront() *Storefront {
+	if x != nil {
+		return x.Storefront
+	}
+	return nil
+}
+
+// Storefront is a merchant's face on the pages that customers see.
+type Storefront struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Main colour as "#rrggbb"; pages keep it readable by making it lighter or
+	// darker where they must. Empty: ours.
+	Color string `protobuf:"bytes,1,opt,name=color,proto3" json:"color,omitempty"`
+	// A PNG, JPEG or WebP picture of at most 16 KiB. Pages serve it themselves,
+	// so that they load nothing from elsewhere.
+	Logo []byte `protobuf:"bytes,2,opt,name=logo,proto3" json:"logo,omitempty"`
+	// Name, address and registration as receipts must show them: at most 10
+	// lines, 1,000 characters. Empty: the merchant's name.
+	Seller string `protobuf:"bytes,3,opt,name=seller,proto3" json:"seller,omitempty"`
+	// Terms of sale and privacy notice: absolute https or http URLs.
+	TermsUrl   string `protobuf:"bytes,4,opt,name=terms_url,json=termsUrl,proto3" json:"terms_url,omitempty"`
+	PrivacyUrl string `protobuf:"bytes,5,opt,name=privacy_url,json=privacyUrl,proto3" json:"privacy_url,omitempty"`
+	// Version of both, recorded with each consent: at most 40 characters.
+	TermsVersion string `protobuf:"bytes,6,opt,name=terms_version,json=termsVersion,proto3" json:"terms_version,omitempty"`
+	// Where customers get help: an address, shown on pages.
+	SupportEmail string `protobuf:"bytes,7,opt,name=support_email,json=supportEmail,proto3" json:"support_email,omitempty"`
+	// Customers may read their licence keys on the order page.
+	ShowLicenses bool `protobuf:"varint,8,opt,name=show_licenses,json=showLicenses,proto3" json:"show_licenses,omitempty"`
+	// Only signed checkout links are taken.
+	SignedLinksOnly bool `protobuf:"varint,9,opt,name=signed_links_only,json=signedLinksOnly,proto3" json:"signed_links_only,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Storefront) Reset() {
+	*x = Storefront{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Storefront) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Storefront) ProtoMessage() {}
+
+func (x *Storefront) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Storefront.ProtoReflect.Descriptor instead.
+func (*Storefront) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Storefront) GetColor() string {
+	if x != nil {
+		return x.Color
+	}
+	return ""
+}
+
+func (x *Storefront) GetLogo() []byte {
+	if x != nil {
+		return x.Logo
+	}
+	return nil
+}
+
+func (x *Storefront) GetSeller() string {
+	if x != nil {
+		return x.Seller
+	}
+	return ""
+}
+
+func (x *Storefront) GetTermsUrl() string {
+	if x != nil {
+		return x.TermsUrl
+	}
+	return ""
+}
+
+func (x *Storefront) GetPrivacyUrl() string {
+	if x != nil {
+		return x.PrivacyUrl
+	}
+	return ""
+}
+
+func (x *Storefront) GetTermsVersion() string {
+	if x != nil {
+		return x.TermsVersion
+	}
+	return ""
+}
+
+func (x *Storefront) GetSupportEmail() string {
+	if x != nil {
+		return x.SupportEmail
+	}
+	return ""
+}
+
+func (x *Storefront) GetShowLicenses() bool {
+	if x != nil {
+		return x.ShowLicenses
+	}
+	return false
+}
+
+func (x *Storefront) GetSignedLinksOnly() bool {
+	if x != nil {
+		return x.SignedLinksOnly
+	}
+	return false
+}
+
 type PutMerchantRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Merchant      *Merchant              `protobuf:"bytes,1,opt,name=merchant,proto3" json:"merchant,omitempty"`
@@ -104,7 +233,7 @@ type PutMerchantRequest struct {
 
 func (x *PutMerchantRequest) Reset() {
 	*x = PutMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[1]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -116,7 +245,7 @@ func (x *PutMerchantRequest) String() string {
 func (*PutMerchantRequest) ProtoMessage() {}
 
 func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[1]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -129,7 +258,7 @@ func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutMerchantRequest.ProtoReflect.Descriptor instead.
 func (*PutMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{1}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *PutMerchantRequest) GetMerchant() *Merchant {
@@ -148,7 +277,7 @@ type GetMerchantRequest struct {
 
 func (x *GetMerchantRequest) Reset() {
 	*x = GetMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -160,7 +289,7 @@ func (x *GetMerchantRequest) String() string {
 func (*GetMerchantRequest) ProtoMessage() {}
 
 func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -173,7 +302,7 @@ func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMerchantRequest.ProtoReflect.Descriptor instead.
 func (*GetMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{2}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetMerchantRequest) GetMerchantId() string {
@@ -194,7 +323,7 @@ type RotateAPIKeyRequest struct {
 
 func (x *RotateAPIKeyRequest) Reset() {
 	*x = RotateAPIKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -206,7 +335,7 @@ func (x *RotateAPIKeyRequest) String() string {
 func (*RotateAPIKeyRequest) ProtoMessage() {}
 
 func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -219,7 +348,7 @@ func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RotateAPIKeyRequest) GetMerchantId() string {
@@ -245,7 +374,7 @@ type RotateAPIKeyResponse struct {
 
 func (x *RotateAPIKeyResponse) Reset() {
 	*x = RotateAPIKeyResponse{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -257,7 +386,7 @@ func (x *RotateAPIKeyResponse) String() string {
 func (*RotateAPIKeyResponse) ProtoMessage() {}
 
 func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -270,7 +399,7 @@ func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RotateAPIKeyResponse) GetApiKey() string {
@@ -299,7 +428,7 @@ type ProviderAccount struct {
 
 func (x *ProviderAccount) Reset() {
 	*x = ProviderAccount{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -311,7 +440,7 @@ func (x *ProviderAccount) String() string {
 func (*ProviderAccount) ProtoMessage() {}
 
 func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -324,7 +453,7 @@ func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderAccount.ProtoReflect.Descriptor instead.
 func (*ProviderAccount) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ProviderAccount) GetId() string {
@@ -380,7 +509,7 @@ type PutProviderAccountRequest struct {
 
 func (x *PutProviderAccountRequest) Reset() {
 	*x = PutProviderAccountRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +521,7 @@ func (x *PutProviderAccountRequest) String() string {
 func (*PutProviderAccountRequest) ProtoMessage() {}
 
 func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +534,7 @@ func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProviderAccountRequest.ProtoReflect.Descriptor instead.
 func (*PutProviderAccountRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PutProviderAccountRequest) GetAccount() *ProviderAccount {
@@ -426,12 +555,27 @@ var File_quittance_order_v1_merchant_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\n" +
-	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a quittance/access/v1/access.proto\"~\n" +
+	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a quittance/access/v1/access.proto\"\xbe\x01\n" +
 	"\bMerchant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmail_from\x18\x03 \x01(\tR\bmailFrom\x121\n" +
-	"\x15return_url_allow_list\x18\x04 \x03(\tR\x12returnUrlAllowList\"N\n" +
+	"\x15return_url_allow_list\x18\x04 \x03(\tR\x12returnUrlAllowList\x12>\n" +
+	"\n" +
+	"storefront\x18\x14 \x01(\v2\x1e.quittance.order.v1.StorefrontR\n" +
+	"storefront\"\xa7\x02\n" +
+	"\n" +
+	"Storefront\x12\x14\n" +
+	"\x05color\x18\x01 \x01(\tR\x05color\x12\x12\n" +
+	"\x04logo\x18\x02 \x01(\fR\x04logo\x12\x16\n" +
+	"\x06seller\x18\x03 \x01(\tR\x06seller\x12\x1b\n" +
+	"\tterms_url\x18\x04 \x01(\tR\btermsUrl\x12\x1f\n" +
+	"\vprivacy_url\x18\x05 \x01(\tR\n" +
+	"privacyUrl\x12#\n" +
+	"\rterms_version\x18\x06 \x01(\tR\ftermsVersion\x12#\n" +
+	"\rsupport_email\x18\a \x01(\tR\fsupportEmail\x12#\n" +
+	"\rshow_licenses\x18\b \x01(\bR\fshowLicenses\x12*\n" +
+	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"N\n" +
 	"\x12PutMerchantRequest\x128\n" +
 	"\bmerchant\x18\x01 \x01(\v2\x1c.quittance.order.v1.MerchantR\bmerchant\"5\n" +
 	"\x12GetMerchantRequest\x12\x1f\n" +
@@ -479,38 +623,40 @@ func file_quittance_order_v1_merchant_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_merchant_proto_rawDescData
 }
 
-var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_quittance_order_v1_merchant_proto_goTypes = []any{
 	(*Merchant)(nil),                  // 0: quittance.order.v1.Merchant
-	(*PutMerchantRequest)(nil),        // 1: quittance.order.v1.PutMerchantRequest
-	(*GetMerchantRequest)(nil),        // 2: quittance.order.v1.GetMerchantRequest
-	(*RotateAPIKeyRequest)(nil),       // 3: quittance.order.v1.RotateAPIKeyRequest
-	(*RotateAPIKeyResponse)(nil),      // 4: quittance.order.v1.RotateAPIKeyResponse
-	(*ProviderAccount)(nil),           // 5: quittance.order.v1.ProviderAccount
-	(*PutProviderAccountRequest)(nil), // 6: quittance.order.v1.PutProviderAccountRequest
-	nil,                               // 7: quittance.order.v1.ProviderAccount.SettingsEntry
-	nil,                               // 8: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	(*durationpb.Duration)(nil),       // 9: google.protobuf.Duration
+	(*Storefront)(nil),                // 1: quittance.order.v1.Storefront
+	(*PutMerchantRequest)(nil),        // 2: quittance.order.v1.PutMerchantRequest
+	(*GetMerchantRequest)(nil),        // 3: quittance.order.v1.GetMerchantRequest
+	(*RotateAPIKeyRequest)(nil),       // 4: quittance.order.v1.RotateAPIKeyRequest
+	(*RotateAPIKeyResponse)(nil),      // 5: quittance.order.v1.RotateAPIKeyResponse
+	(*ProviderAccount)(nil),           // 6: quittance.order.v1.ProviderAccount
+	(*PutProviderAccountRequest)(nil), // 7: quittance.order.v1.PutProviderAccountRequest
+	nil,                               // 8: quittance.order.v1.ProviderAccount.SettingsEntry
+	nil,                               // 9: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	(*durationpb.Duration)(nil),       // 10: google.protobuf.Duration
 }
 var file_quittance_order_v1_merchant_proto_depIdxs = []int32{
-	0, // 0: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
-	9, // 1: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
-	7, // 2: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
-	5, // 3: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
-	8, // 4: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	1, // 5: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
-	2, // 6: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
-	3, // 7: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
-	6, // 8: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
-	0, // 9: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
-	0, // 10: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
-	4, // 11: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
-	5, // 12: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
-	9, // [9:13] is the sub-list for method output_type
-	5, // [5:9] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	1,  // 0: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
+	0,  // 1: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
+	10, // 2: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
+	8,  // 3: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
+	6,  // 4: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
+	9,  // 5: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	2,  // 6: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
+	3,  // 7: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
+	4,  // 8: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
+	7,  // 9: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
+	0,  // 10: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
+	0,  // 11: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
+	5,  // 12: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
+	6,  // 13: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
+	10, // [10:14] is the sub-list for method output_type
+	6,  // [6:10] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_merchant_proto_init() }
@@ -524,7 +670,7 @@ func file_quittance_order_v1_merchant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_merchant_proto_rawDesc), len(file_quittance_order_v1_merchant_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
