@@ -102,8 +102,10 @@ var ErrDeclined = errors.New("the provider declines")
 // Creator is a provider where a payment must be created, server to server,
 // before the browser can be sent there. It takes the place of Redirector. A
 // payment whose creation got no answer may exist there, but no browser knows
-// the way to it.
+// the way to it: creating another one is harmless.
 type Creator interface {
+	// CheckAttempt refuses, without I/O, what Create would be refused for.
+	CheckAttempt(Account, Attempt) error
 	Create(context.Context, Account, Attempt) (Created, error)
 }
 
@@ -111,6 +113,8 @@ type Creator interface {
 type Method struct {
 	// ID is the provider's own word, as in Attempt.Method.
 	ID string
+	// Name is for people, where the word of the ID is none for them.
+	Name string
 	// Icon names a picture: "card", "bank", "wallet", "invoice", "bitcoin".
 	Icon string
 }

@@ -15,6 +15,7 @@ import (
 	"quittance/pkg/provider/flexpay"
 	"quittance/pkg/provider/kontocloud"
 	"quittance/pkg/provider/offline"
+	"quittance/pkg/provider/resurs"
 )
 
 // Errors of look-ups; match them with errors.Is.
@@ -32,7 +33,7 @@ type Registry struct {
 
 // New returns all providers. Those with a status API ask it with client (not nil).
 func New(client *http.Client) *Registry {
-	return Of(flexpay.New(client), kontocloud.New(client), offline.New())
+	return Of(flexpay.New(client), kontocloud.New(client), offline.New(), resurs.New(client))
 }
 
 // Of returns a registry of just these. Of two with the same name the later one counts.

@@ -13,7 +13,7 @@ import (
 
 func TestLookup(t *testing.T) {
 	r := registry.New(http.DefaultClient)
-	if got := r.Names(); !slices.Equal(got, []string{"flexpay", "kontocloud", "offline"}) {
+	if got := r.Names(); !slices.Equal(got, []string{"flexpay", "kontocloud", "offline", "resurs"}) {
 		t.Errorf("names %v", got)
 	}
 	for _, name := range r.Names() {
@@ -36,6 +36,18 @@ func TestRoles(t *testing.T) {
 		"Scheduler":        func(name string) error { _, err := r.Scheduler(name); return err },
 	}
 	offlines := []string{"Redirector", "Scheduler"}
+	for role, err := range map[string]error{
+		"Creator": roleOf[provider.Creator](r, "resurs"), "MethodLister": roleOf[provider.MethodLister](r, "resurs"), "Statuser": roleOf[provider.Statuser](r, "resurs"),
+		"Returner": roleOf[provider.Returner](r, "resurs"), "CallbackReceiver": roleOf[provider.CallbackReceiver](r, "resurs"),
+		"Capturer": roleOf[provider.Capturer](r, "resurs"), "Canceler": roleOf[provider.Canceler](r, "resurs"), "Refunder": roleOf[provider.Refunder](r, "resurs"),
+	} {
+		if err != nil {
+			t.Errorf("%s of resurs: %v", role, err)
+		}
+	}
+	if err := roleOf[provider.Redirector](r, "resurs"); !errors.Is(err, registry.ErrNoRole) {
+		t.Errorf("resurs creates payments; as a Redirector: %v", err)
+	}
 	for role, get := range roles {
 		if err := get("flexpay"); err != nil {
 			t.Errorf("%s of flexpay: %v", role, err)
@@ -62,4 +74,9 @@ func TestOf(t *testing.T) {
 	if got := r.Names(); !slices.Equal(got, []string{"offline", "other"}) {
 		t.Errorf("names %v", got)
 	}
+}
+
+func roleOf[T any](r *registry.Registry, name string) error {
+	_, err := registry.Role[T](r, name)
+	return err
 }
