@@ -11,6 +11,7 @@ package outbox
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,21 +55,27 @@ type item struct {
 
 // Relay implements docstore.Relay.
 type Relay struct {
-	pub   Publisher
-	log   *slog.Logger
-	now   func() time.Time
-	queue chan item
+	pub Publisher
+	log *slog.Logger
+	now func() time.Time
+	// queued and unmarked hold a token when there may be something to publish, to
+	// mark.
+	queued, unmarked chan struct{}
 
 	mu     sync.Mutex
 	stores []docstore.Store
 	known  map[key]known
+	queue  []item
 }
 
 var _ docstore.Relay = (*Relay)(nil)
 
 // New returns a relay; it does nothing until Run.
 func New(pub Publisher, log *slog.Logger, now func() time.Time) *Relay {
-	return &Relay{pub: pub, log: log, now: now, queue: make(chan item, queueSize), known: map[key]known{}}
+	return &Relay{
+		pub: pub, log: log, now: now, known: map[key]known{},
+		queued: make(chan struct{}, 1), unmarked: make(chan struct{}, 1),
+	}
 }
 
 // Watch implements docstore.Relay.
@@ -82,11 +89,19 @@ func (r *Relay) Watch(s docstore.Store) {
 // sweep.
 func (r *Relay) Committed(s docstore.Store, rec *docstore.Record) {
 	k := key{s, rec.ID}
-	if r.Known(s, rec.ID) >= rec.Emitted {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known[k].emitted >= rec.Emitted || len(r.queue) >= queueSize {
 		return
 	}
+	r.queue = append(r.queue, item{k, rec.Emitted, rec.Pending()})
+	signal(r.queued)
+}
+
+// signal leaves a token, if there is none yet.
+func signal(c chan struct{}) {
 	select {
-	case r.queue <- item{k, rec.Emitted, rec.Pending()}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -116,8 +131,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			done = true
-		case it := <-r.queue:
-			if err := r.publish(ctx, r.batch(it)); err != nil && ctx.Err() == nil {
+		case <-r.queued:
+			if err := r.publish(ctx, r.batch()); err != nil && ctx.Err() == nil {
 				r.log.WarnContext(ctx, "events left to the relay", "error", err)
 			}
 		}
@@ -133,28 +148,26 @@ func (r *Relay) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	for {
-		select {
-		case it := <-r.queue:
-			if err := r.publish(ctx, r.batch(it)); err != nil {
-				r.log.WarnContext(ctx, "events left for the next start", "error", err)
-				return nil
-			}
-		default:
+		items := r.batch()
+		if len(items) == 0 {
 			r.markKnown(ctx, r.now())
+			return nil
+		}
+		if err := r.publish(ctx, items); err != nil {
+			r.log.WarnContext(ctx, "events left for the next start", "error", err)
 			return nil
 		}
 	}
 }
 
-func (r *Relay) batch(first item) []item {
-	items := []item{first}
-	for len(items) < batchSize {
-		select {
-		case it := <-r.queue:
-			items = append(items, it)
-		default:
-			return items
-		}
+// batch takes what is to be published together.
+func (r *Relay) batch() []item {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(len(r.queue), batchSize)
+	items := slices.Clone(r.queue[:n])
+	if r.queue = slices.Delete(r.queue, 0, n); len(r.queue) > 0 {
+		signal(r.queued)
 	}
 	return items
 }
@@ -164,6 +177,9 @@ func (r *Relay) publish(ctx context.Context, items []item) error {
 	var events []event.Event
 	for _, it := range items {
 		events = append(events, it.events...)
+	}
+	if len(events) == 0 {
+		return nil
 	}
 	n, err := r.pub.Publish(ctx, events)
 	r.mu.Lock()
@@ -175,6 +191,7 @@ func (r *Relay) publish(ctx context.Context, items []item) error {
 		}
 		if k := r.known[it.key]; k.emitted < it.emitted {
 			r.known[it.key] = known{it.emitted, now}
+			signal(r.unmarked)
 		}
 	}
 	return err
@@ -182,19 +199,27 @@ func (r *Relay) publish(ctx context.Context, items []item) error {
 
 // mark writes down, in batches, what no other write has written down.
 func (r *Relay) mark(ctx context.Context) {
-	tick := time.NewTicker(markEvery)
-	defer tick.Stop()
+	var timer <-chan time.Time // nil while there is nothing to mark
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
-			r.markKnown(ctx, r.now().Add(-markAfter))
+		case <-r.unmarked:
+			if timer == nil {
+				timer = time.After(markEvery)
+			}
+		case <-timer:
+			timer = nil
+			if r.markKnown(ctx, r.now().Add(-markAfter)) {
+				timer = time.After(markEvery)
+			}
 		}
 	}
 }
 
-func (r *Relay) markKnown(ctx context.Context, before time.Time) {
+// markKnown marks what was published before the given time, and reports
+// whether something is left.
+func (r *Relay) markKnown(ctx context.Context, before time.Time) bool {
 	batches := map[docstore.Store][]docstore.Mark{}
 	r.mu.Lock()
 	for k, v := range r.known {
@@ -214,6 +239,9 @@ func (r *Relay) markKnown(ctx context.Context, before time.Time) {
 			r.Marked(store, m.ID, m.Emitted)
 		}
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.known) > 0
 }
 
 // sweep looks after events that are due for the relay: leftovers of a crash, of
