@@ -11,6 +11,15 @@ import (
 	"quittance/pkg/event"
 )
 
+// consumer is one of a service's processes.
+type consumer struct {
+	service    string
+	dispatcher *bus.Dispatcher
+	// keys are those it handles events of, one at a time; another process of the
+	// service may handle one of the same key meanwhile.
+	keys map[string]bool
+}
+
 // Consume implements bus.Consumer.
 func (b *Bus) Consume(ctx context.Context, service string, handlers map[string]bus.Handler, parker bus.Parker) error {
 	dispatcher, err := bus.NewDispatcher(service, handlers, parker, b.cfg.Options)
@@ -22,18 +31,19 @@ func (b *Bus) Consume(ctx context.Context, service string, handlers map[string]b
 	var working sync.WaitGroup
 	defer working.Wait()
 	workers := make(chan struct{}, b.cfg.Workers)
+	c := &consumer{service: service, dispatcher: dispatcher, keys: map[string]bool{}}
 	for {
 		select {
 		case workers <- struct{}{}:
 		case <-ctx.Done():
 			return nil
 		}
-		d := b.next(ctx, service)
+		d := b.next(ctx, c)
 		if d == nil {
 			return nil
 		}
 		working.Go(func() {
-			b.handle(ctx, service, dispatcher, d)
+			b.handle(ctx, c, d)
 			<-workers
 		})
 	}
@@ -43,36 +53,36 @@ func (b *Bus) join(service string, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.queues[service].consumers += n
-	b.wake()
+	b.wake(service)
 }
 
 // handle sends the event through its encoding, as the way to another process
 // would.
-func (b *Bus) handle(ctx context.Context, service string, dispatcher *bus.Dispatcher, d *delivery) {
+func (b *Bus) handle(ctx context.Context, c *consumer, d *delivery) {
 	e, err := event.FromMessage(d.event.Header(), slices.Clone(d.event.Data))
 	var out bus.Outcome
 	if err != nil {
-		out = dispatcher.Refuse(ctx, e, d.count, err)
+		out = c.dispatcher.Refuse(ctx, e, d.count, err)
 	} else {
-		out = dispatcher.Handle(ctx, e, d.count)
+		out = c.dispatcher.Handle(ctx, e, d.count)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	q := b.queues[service]
+	q := b.queues[c.service]
 	if out.Verdict == bus.Retry {
 		d.due, d.count = time.Now().Add(out.Pause), d.count+1
 		q.add(d)
 	}
-	delete(q.keys, key(d.event))
+	delete(c.keys, key(d.event))
 	b.busy = false
-	b.wake()
+	b.wake(c.service)
 }
 
-// next waits for an event of the service that may be handled now and takes it;
+// next waits for an event of the consumer that may be handled now and takes it;
 // nil when ctx is done.
-func (b *Bus) next(ctx context.Context, service string) *delivery {
+func (b *Bus) next(ctx context.Context, c *consumer) *delivery {
 	for {
-		d, at, changed := b.choose(service)
+		d, at, changed := b.choose(c)
 		if d != nil {
 			return d
 		}
@@ -91,19 +101,20 @@ func (b *Bus) next(ctx context.Context, service string) *delivery {
 
 // choose takes what may be handled now. If there is nothing, it says when to
 // look again (zero: not before a change) and how to learn of a change.
-func (b *Bus) choose(service string) (*delivery, time.Time, <-chan struct{}) {
+func (b *Bus) choose(c *consumer) (*delivery, time.Time, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	changed := b.changed
-	i, at := b.peek(service)
+	q := b.queues[c.service]
+	changed := q.changed
+	i, at := b.peek(c)
 	if i >= 0 && b.cfg.Settle != nil {
 		b.choosing = true
 		b.mu.Unlock()
 		b.cfg.Settle()
 		b.mu.Lock()
 		b.choosing = false
-		if i, _ = b.peek(service); i < 0 { // something earlier has turned up
-			b.wake()
+		if i, _ = b.peek(c); i < 0 { // something earlier has turned up
+			b.wake(c.service)
 		} else {
 			b.busy = true
 		}
@@ -111,26 +122,25 @@ func (b *Bus) choose(service string) (*delivery, time.Time, <-chan struct{}) {
 	if i < 0 {
 		return nil, at, changed
 	}
-	q := b.queues[service]
 	d := q.pending[i]
 	q.pending = slices.Delete(q.pending, i, i+1)
-	q.keys[key(d.event)] = true
+	c.keys[key(d.event)] = true
 	return d, time.Time{}, nil
 }
 
-// peek finds the event that a service may handle now, as its place in the
+// peek finds the event that a consumer may handle now, as its place in the
 // queue; if there is none it returns -1 and when there will be one, if known.
-func (b *Bus) peek(service string) (int, time.Time) {
+func (b *Bus) peek(c *consumer) (int, time.Time) {
 	now := time.Now()
-	pending := b.queues[service].pending
-	if b.cfg.Settle != nil && (b.choosing || b.busy || !b.first(service)) {
+	pending := b.queues[c.service].pending
+	if b.cfg.Settle != nil && (b.choosing || b.busy || !b.first(c.service)) {
 		return -1, time.Time{}
 	}
 	for i, d := range pending {
 		if d.due.After(now) {
 			return -1, d.due
 		}
-		if !b.queues[service].keys[key(d.event)] {
+		if !c.keys[key(d.event)] {
 			return i, time.Time{}
 		}
 	}

@@ -42,7 +42,7 @@ type Bus struct {
 	cfg Config
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed when there may be something new to do
+	services []string // sorted
 	queues   map[string]*queue
 	recent   map[string]time.Time // message ids
 	swept    time.Time
@@ -53,8 +53,14 @@ type Bus struct {
 
 type queue struct {
 	pending   []*delivery
-	keys      map[string]bool // being handled
 	consumers int
+	changed   chan struct{} // closed when there may be something new to do
+}
+
+// wake lets the consumers look again.
+func (q *queue) wake() {
+	close(q.changed)
+	q.changed = make(chan struct{})
 }
 
 type delivery struct {
@@ -78,9 +84,9 @@ var _ bus.PublishConsumer = (*Bus)(nil)
 // New returns an empty bus.
 func New(cfg Config) *Bus {
 	cfg.Options = cfg.Options.WithDefaults()
-	b := &Bus{cfg: cfg, changed: make(chan struct{}), queues: map[string]*queue{}, recent: map[string]time.Time{}}
-	for service := range cfg.Table {
-		b.queues[service] = &queue{keys: map[string]bool{}}
+	b := &Bus{cfg: cfg, services: slices.Sorted(maps.Keys(cfg.Table)), queues: map[string]*queue{}, recent: map[string]time.Time{}}
+	for _, service := range b.services {
+		b.queues[service] = &queue{changed: make(chan struct{})}
 	}
 	return b
 }
@@ -93,7 +99,6 @@ func (b *Bus) Ready() error { return nil }
 func (b *Bus) Publish(ctx context.Context, events []event.Event) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	defer b.wake()
 	for i, e := range events {
 		if err := ctx.Err(); err != nil {
 			return i, err
@@ -105,7 +110,7 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) (int, error) {
 		if b.repeated(e.MessageID(), now) {
 			continue
 		}
-		for _, service := range slices.Sorted(maps.Keys(b.cfg.Table)) {
+		for _, service := range b.services {
 			if !slices.Contains(b.cfg.Table[service], e.Type) {
 				continue
 			}
@@ -117,6 +122,7 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) (int, error) {
 				b.sequence++
 				b.queues[service].add(&delivery{due: now.Add(delay), sequence: b.sequence, event: e, count: 1})
 			}
+			b.wake(service)
 		}
 	}
 	return len(events), nil
@@ -135,8 +141,28 @@ func (b *Bus) repeated(id string, now time.Time) bool {
 	return false
 }
 
-// wake lets everyone look again. The lock is held.
-func (b *Bus) wake() {
-	close(b.changed)
-	b.changed = make(chan struct{})
+// wake lets the service's consumers look again, and everyone where all take
+// turns. The lock is held.
+func (b *Bus) wake(service string) {
+	if b.cfg.Settle == nil {
+		b.queues[service].wake()
+		return
+	}
+	for _, q := range b.queues {
+		q.wake()
+	}
+}
+
+// Next is when the next event comes or comes again to a service that consumes;
+// zero: none will.
+func (b *Bus) Next() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var next time.Time
+	for _, q := range b.queues {
+		if q.consumers > 0 && len(q.pending) > 0 && (next.IsZero() || q.pending[0].due.Before(next)) {
+			next = q.pending[0].due
+		}
+	}
+	return next
 }

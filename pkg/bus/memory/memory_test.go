@@ -53,6 +53,28 @@ func TestFate(t *testing.T) {
 	}
 }
 
+func TestNextIsWhenSomethingComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		b := memory.New(memory.Config{Options: bustest.Options(), Fate: func(string, event.Event) []time.Duration {
+			return []time.Duration{10*time.Second}
+		}})
+		bustest.Publish(t, b, bustest.Event(bustest.One, "e1", "a"))
+		if at := b.Next(); !at.IsZero() {
+			t.Errorf("it comes at %v to nobody", at)
+		}
+		s := bustest.Start(t, b, bustest.Beta, nil)
+		synctest.Wait()
+		if at := b.Next(); !at.Equal(began.Add(10*time.Second)) {
+			t.Errorf("next at %v, want %v", at, began.Add(10*time.Second))
+		}
+		s.Await("e1")
+		if at := b.Next(); !at.IsZero() {
+			t.Errorf("something comes at %v after all", at)
+		}
+	})
+}
+
 // history runs two services on a bad bus, one of which causes events for the
 // other, and returns everything they handled in order.
 func history(t *testing.T, seed uint64) (log []string) {

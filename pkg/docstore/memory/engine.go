@@ -79,6 +79,12 @@ func New(opts ...Option) *Engine {
 	return e
 }
 
+// Connect returns another engine with the same documents and options, as
+// another process has them that uses the same database.
+func (e *Engine) Connect() *Engine {
+	return &Engine{faults: e.faults, data: e.data, stores: map[string]*store{}}
+}
+
 // Restart closes the engine and returns one with the same documents and
 // options, as a process finds them that starts after this one was killed:
 // nobody who still holds the old engine can write any more.
@@ -86,7 +92,7 @@ func (e *Engine) Restart() *Engine {
 	e.data.mu.Lock()
 	defer e.data.mu.Unlock()
 	e.closed = true
-	return &Engine{faults: e.faults, data: e.data, stores: map[string]*store{}}
+	return e.Connect()
 }
 
 // Open implements docstore.Engine.

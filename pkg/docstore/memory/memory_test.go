@@ -102,3 +102,21 @@ func TestRestartKeepsDocumentsAndShutsOutTheOldProcess(t *testing.T) {
 		t.Fatalf("%+v, %v", rec, err)
 	}
 }
+
+func TestTwoProcessesShareTheDocuments(t *testing.T) {
+	one := memory.New()
+	other := one.Connect()
+	if err := open(t, one).Insert(t.Context(), &docstore.Record{ID: "ord_1"}); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, other)
+	if err := s.Insert(t.Context(), &docstore.Record{ID: "ord_1"}); !errors.Is(err, docstore.ErrExists) {
+		t.Fatalf("the other process inserts it again: %v", err)
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if rec, err := s.Get(t.Context(), "ord_1"); err != nil || rec.Version != 1 {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+}
