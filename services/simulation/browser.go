@@ -17,7 +17,7 @@ type page struct {
 // request makes an HTTP request to a service's present process, which may die
 // over it.
 func (w *world) request(n *node, httpMethod, target, form string) page {
-	l := n.current.Load()
+	l := n.process()
 	if l == nil {
 		return page{}
 	}

@@ -52,7 +52,7 @@ func (w *world) callbacks() (map[string]int, error) {
 // was parked.
 func (w *world) checkStores() {
 	for _, name := range names {
-		l := w.nodes[name].current.Load()
+		l := w.nodes[name].process()
 		if l == nil {
 			w.fail("P4: %s does not run in the end", name)
 			continue

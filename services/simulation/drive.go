@@ -5,18 +5,15 @@ import (
 )
 
 const (
-	// stretch is how long the system is awake at least before it may be put to sleep.
+	// stretch is how long the system gets to deal with what happened, at least,
+	// before it is asked what comes next.
 	stretch = 4 * time.Second
-	// worthwhile is the shortest sleep.
-	worthwhile = 45 * time.Second
-	// early is how long before the next event the system is woken.
-	early = 3 * time.Second
 	// aftermath is how long the system may take to bring everything to rest once
 	// all faults are over: the longest pauses of its retries are a day.
 	aftermath = 4 * 24 * time.Hour
 	// patience is how many rounds of the aftermath go from one thing to do to the
 	// next. Whoever waits for something that never comes, such as keys for an empty
-	// pool, looks for it for ever: from then on the system sleeps at least for nap.
+	// pool, looks for it for ever: from then on it may look once a nap.
 	patience = 60
 	nap      = 2 * time.Hour
 )
@@ -25,9 +22,7 @@ const (
 // there are none any more, and in the end everybody's books are compared.
 func (w *world) live() {
 	w.calm.Store(true)
-	for _, name := range names {
-		w.nodes[name].start()
-	}
+	w.places(func(p *place) { p.start() })
 	if !w.open() {
 		return
 	}
@@ -39,77 +34,74 @@ func (w *world) live() {
 	for _, r := range w.plan.Refills {
 		w.spawn(func() { w.refill(r) })
 	}
-	for _, n := range w.plan.Nights {
-		w.spawn(func() { w.rest(n.At) }) // keeps the system awake until then
+	w.awake(time.Now().Add(w.plan.Length), nil)
+	for w.left.Load() > 0 {
+		w.awake(far, w.gone)
 	}
-	w.drive(func(time.Time) bool { return w.left.Load() == 0 && w.now() >= w.plan.Length })
 
 	w.note("no faults from here on")
 	w.calm.Store(true)
-	w.rounds, w.until = 1, time.Now().Add(aftermath)
-	w.drive(func(next time.Time) bool {
-		return w.up() && (next.IsZero() || next.After(w.until) || time.Now().After(w.until))
-	})
+	w.settle(time.Now().Add(aftermath))
 	w.check()
 }
 
-// up reports whether all services run.
-func (w *world) up() bool {
-	for _, n := range w.nodes {
-		if n.current.Load() == nil {
-			return false
-		}
-	}
-	return true
-}
-
-// drive keeps the system running until done, which is told when something
-// happens next. Where nothing would happen for a while the system is stopped
-// and started again later: virtual hours of polling cost real time, virtual
-// hours of nothing don't.
-func (w *world) drive(done func(next time.Time) bool) {
-	for {
-		w.awake(stretch)
-		next := w.next()
-		if done(next) {
+// settle lets the system come to rest: nothing is to be done before the time.
+func (w *world) settle(until time.Time) {
+	for round := 1; ; round++ {
+		w.awake(time.Now().Add(stretch), nil)
+		now, next := time.Now(), w.next()
+		if w.up() && (next.IsZero() || next.After(until) || now.After(until)) {
 			return
 		}
-		if end := time.Unix(0, w.began.Load()).Add(w.plan.Length); next.IsZero() || w.rounds == 0 && next.After(end) && time.Now().Before(end) {
-			next = end
+		if round > patience {
+			next = now.Add(max(nap, next.Sub(now)))
+			w.nap.Store(next.UnixNano())
 		}
-		gap := time.Until(next) - early
-		if w.rounds > 0 {
-			if w.rounds++; w.rounds > patience {
-				gap = max(gap, nap)
-			}
-		}
-		if gap >= worthwhile {
-			w.asleep(gap)
+		w.awake(next, nil)
+	}
+}
+
+// napping is until when nobody looks whether something is due.
+func (w *world) napping() time.Time { return time.Unix(0, w.nap.Load()) }
+
+// places does something to every place, in order.
+func (w *world) places(do func(*place)) {
+	for _, name := range names {
+		for _, p := range w.nodes[name].places {
+			do(p)
 		}
 	}
 }
 
-// awake lets the system run, burying what crashes and starting it again.
-func (w *world) awake(d time.Duration) {
-	until := time.Now().Add(d)
+// up reports whether all processes run.
+func (w *world) up() bool {
+	up := true
+	w.places(func(p *place) { up = up && p.current.Load() != nil })
+	return up
+}
+
+// awake lets the system run until a time, or until done says so, burying what
+// crashes and starting it again.
+func (w *world) awake(until time.Time, done <-chan struct{}) {
 	for {
-		w.nightfall()
-		at := until
-		for _, name := range names {
-			n := w.nodes[name]
-			if n.current.Load() == nil && !n.wakeAt.After(time.Now()) {
-				n.start()
+		at := earlier(until, w.operate())
+		w.places(func(p *place) {
+			if p.current.Load() == nil && !p.wakeAt.After(time.Now()) {
+				p.start()
 			}
-			if !n.wakeAt.IsZero() && n.wakeAt.Before(at) {
-				at = n.wakeAt
+			if !p.wakeAt.IsZero() {
+				at = earlier(at, p.wakeAt)
 			}
-		}
+		})
 		timer := time.NewTimer(time.Until(at))
 		select {
 		case l := <-w.crashed:
-			if l.node.current.Load() == l {
-				l.node.kill(l.crash.Down)
+			if l.place.current.Load() == l {
+				l.place.kill(l.crash.Down)
 			}
+		case <-done:
+			timer.Stop()
+			return
 		case <-timer.C:
 			if !time.Now().Before(until) {
 				return
@@ -119,59 +111,55 @@ func (w *world) awake(d time.Duration) {
 	}
 }
 
-// asleep stops the system for a while.
-func (w *world) asleep(d time.Duration) {
-	w.detail("nothing to do for %v", d)
-	until := time.Now().Add(d)
-	for _, name := range names {
-		w.nodes[name].stop()
+// operate kills everything at once, or stops one service's processes one after
+// the other, where the plan says so, and returns when it does so next.
+func (w *world) operate() (next time.Time) {
+	if w.calm.Load() {
+		return next
 	}
-	pause(time.Until(until))
+	for len(w.plan.Nights) > 0 && w.now() >= w.plan.Nights[0].At {
+		n := w.plan.Nights[0]
+		w.plan.Nights = w.plan.Nights[1:]
+		w.note("everything is killed for %v", n.Length)
+		w.count("everything is killed")
+		w.places(func(p *place) { p.kill(n.Length) })
+	}
+	for len(w.plan.Stops) > 0 && w.now() >= w.plan.Stops[0].At {
+		s := w.plan.Stops[0]
+		w.plan.Stops = w.plan.Stops[1:]
+		w.note("%s is stopped, in order, for %v", s.Service, s.Length)
+		w.count("a service is stopped in order")
+		for _, p := range w.nodes[s.Service].places {
+			p.stop(s.Length)
+		}
+	}
+	began := time.Unix(0, w.began.Load())
+	if len(w.plan.Nights) > 0 {
+		next = began.Add(w.plan.Nights[0].At)
+	}
+	if len(w.plan.Stops) > 0 {
+		next = earlier(next, began.Add(w.plan.Stops[0].At))
+	}
+	return next
 }
 
-// nightfall kills everything at once where the plan says so.
-func (w *world) nightfall() {
-	if len(w.plan.Nights) == 0 || w.now() < w.plan.Nights[0].At {
-		return
-	}
-	n := w.plan.Nights[0]
-	w.plan.Nights = w.plan.Nights[1:]
-	w.note("everything is killed for %v", n.Length)
-	for _, name := range names {
-		w.nodes[name].kill(n.Length)
-	}
-}
-
-// far is later than anything in a history.
-var far = time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// cursors is the collection of notification that is due for ever.
-const cursors = "cursors"
-
-// next is when something happens next that is not the driver's own polling;
-// zero: nothing will.
+// next is when something happens next; zero: nothing will.
 func (w *world) next() time.Time {
-	next := w.nextAlarm()
-	for _, name := range names {
-		n := w.nodes[name]
-		next = earlier(next, n.wakeAt)
-		l := n.current.Load()
+	next := w.bus.Next()
+	w.places(func(p *place) {
+		next = earlier(next, p.wakeAt)
+		l := p.current.Load()
 		if l == nil {
-			continue
+			return
 		}
 		for collection, s := range l.engine.stores {
-			if collection == cursors {
-				continue
-			}
-			at, err := s.inner.NextDue(w.ctx)
-			if err == nil {
+			if at, err := s.inner.NextDue(w.ctx); err == nil && collection != cursors {
 				next = earlier(next, at)
 			}
-			recs, err := s.inner.Unpublished(w.ctx, far, 1)
-			if err == nil && len(recs) > 0 {
-				next = earlier(next, recs[0].RelayAt)
-			}
 		}
-	}
+		if at, err := l.engine.relayAt(w.ctx); err == nil {
+			next = earlier(next, at)
+		}
+	})
 	return next
 }

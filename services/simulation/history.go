@@ -57,6 +57,8 @@ type Result struct {
 	Steps []string
 	// Summary is how each order ended, for comparing histories.
 	Summary []string
+	// Counts says how often what happened, by kind.
+	Counts map[string]int
 	// Lasted is how much virtual time went by.
 	Lasted time.Duration
 }
@@ -90,7 +92,7 @@ func Run(t *testing.T, o Options) (result Result) {
 		defer cancel()
 		w := newWorld(ctx, o, keys)
 		w.live()
-		result = Result{Plan: w.plan, Violations: w.faults, Steps: w.steps, Summary: w.summary(), Lasted: w.now()}
+		result = Result{Plan: w.plan, Violations: w.faults, Steps: w.steps, Summary: w.summary(), Counts: w.counts, Lasted: w.now()}
 		w.end()
 	})
 	return result
@@ -100,7 +102,7 @@ func newWorld(ctx context.Context, o Options, keys *seal.Keyring) *world {
 	w := &world{
 		ctx: ctx, plan: NewPlan(o.Seed), dice: dice(o.Seed), sabotage: o.Sabotage, keyring: keys, verbose: o.Verbose,
 		nodes: map[string]*node{}, crashed: make(chan *life, 1000),
-		asked: map[string]int{}, alarms: map[int]time.Time{}, imported: map[string]int{},
+		asked: map[string]int{}, counts: map[string]int{}, imported: map[string]int{}, gone: make(chan struct{}, 1),
 	}
 	w.began.Store(time.Now().UnixNano())
 	w.log = slog.New(slog.DiscardHandler)
@@ -113,7 +115,7 @@ func newWorld(ctx context.Context, o Options, keys *seal.Keyring) *world {
 	w.shop = &shop{w: w}
 	w.openBus()
 	for _, name := range names {
-		w.nodes[name] = newNode(w, name, builders[name])
+		w.nodes[name] = newNode(w, name, builders[name], max(1, w.plan.Replicas[name]))
 	}
 	return w
 }
@@ -165,15 +167,13 @@ func (w *world) merchant(name string) *conn {
 
 // end stops everything and waits until all of it is gone.
 func (w *world) end() {
-	for _, name := range names {
-		w.nodes[name].stop()
-	}
+	w.places(func(p *place) { p.stop(0) })
 	w.people.Wait()
-	for _, name := range names {
-		for _, l := range w.nodes[name].lives {
+	w.places(func(p *place) {
+		for _, l := range p.lives {
 			<-l.ended
 		}
-	}
+	})
 }
 
 var _ io.Writer = (*world)(nil)

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -12,9 +13,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/grpc"
 
-	"quittance/pkg/bus"
 	"quittance/pkg/docstore/memory"
-	"quittance/pkg/event"
 	"quittance/pkg/service"
 )
 
@@ -33,31 +32,34 @@ type running interface {
 // builder makes a service for a process.
 type builder func(ctx context.Context, l *life, d service.Deps) (running, error)
 
-func newNode(w *world, name string, build builder) *node {
-	n := &node{w: w, name: name, build: build}
-	n.engine = memory.New(memory.WithFaults(func(op, collection, _ string) memory.Fault {
-		return memory.Fault{Rerun: op == memory.OpUpdate && !w.calm.Load() && chance(w.ask("rerun "+name+collection), 0.03)}
-	}))
-	return n
-}
-
 // node is a service with its store over all its lives.
 type node struct {
 	w      *world
 	name   string
 	build  builder
 	engine *memory.Engine
-	lives  []*life
+	bell   bell
+	places []*place
 	// steps counts what the service's processes did to the world.
 	steps atomic.Int64
+	// turns is how often notification has read the orders' history since
+	// something in it may have changed.
+	turns atomic.Int64
+}
 
+// place is where one of the service's processes runs.
+type place struct {
+	node    *node
+	name    string
+	lives   []*life
 	current atomic.Pointer[life]
-	// wakeAt is when the driver starts the service again, zero while it runs.
+	// wakeAt is when the driver starts the process again, zero while it runs.
 	wakeAt time.Time
 }
 
 // life is one process of a service.
 type life struct {
+	place  *place
 	node   *node
 	dead   atomic.Bool
 	cancel context.CancelFunc
@@ -69,62 +71,101 @@ type life struct {
 	crash Crash
 }
 
+func newNode(w *world, name string, build builder, replicas int) *node {
+	n := &node{w: w, name: name, build: build}
+	n.engine = memory.New(memory.WithFaults(func(op, collection, _ string) memory.Fault {
+		rerun := op == memory.OpUpdate && !w.calm.Load() && chance(w.ask("rerun "+name+collection), 0.03)
+		if rerun {
+			w.count("store: an update's change runs again")
+		}
+		return memory.Fault{Rerun: rerun}
+	}))
+	for i := range replicas {
+		p := &place{node: n, name: name}
+		if i > 0 {
+			p.name = fmt.Sprint(name, "#", i+1)
+		}
+		n.places = append(n.places, p)
+	}
+	return n
+}
+
+// process is one of the service's running processes, nil if there is none.
+func (n *node) process() *life {
+	var alive []*life
+	for _, p := range n.places {
+		if l := p.current.Load(); l != nil {
+			alive = append(alive, l)
+		}
+	}
+	switch len(alive) {
+	case 0:
+		return nil
+	case 1:
+		return alive[0]
+	default:
+		return alive[n.w.ask("route to "+n.name).IntN(len(alive))]
+	}
+}
+
 // start begins a new life. A start that fails, because the store does, is tried
 // again a second later.
-func (n *node) start() {
-	l := &life{node: n, ended: make(chan struct{}), mux: http.NewServeMux(), desk: newDesk()}
-	l.engine = &tap{inner: n.engine, life: l, stores: map[string]*store{}}
+func (p *place) start() {
+	n := p.node
+	l := &life{place: p, node: n, ended: make(chan struct{}), mux: http.NewServeMux(), desk: newDesk()}
+	l.engine = &tap{inner: n.engine.Connect(), life: l, stores: map[string]*store{}}
 	ctx, cancel := context.WithCancel(n.w.ctx)
 	l.cancel = cancel
+	n.turns.Store(0)
 	svc, err := n.build(ctx, l, service.Deps{
 		Engine: l.engine, Bus: &line{life: l}, Log: n.w.log, Now: time.Now, Keyring: n.w.keyring,
 		Tracer: tracenoop.NewTracerProvider(), Meter: noop.NewMeterProvider(),
 	})
 	if err != nil {
-		n.w.detail("%s does not start: %v", n.name, err)
+		n.w.detail("%s does not start: %v", p.name, err)
 		cancel()
-		n.wakeAt = time.Now().Add(time.Second)
+		p.wakeAt = time.Now().Add(time.Second)
 		return
 	}
 	svc.Register(l.desk, l.desk)
 	if r, ok := svc.(interface{ Routes(*http.ServeMux) }); ok {
 		r.Routes(l.mux)
 	}
-	n.wakeAt = time.Time{}
-	n.lives = append(n.lives, l)
-	n.current.Store(l)
+	p.wakeAt = time.Time{}
+	p.lives = append(p.lives, l)
+	p.current.Store(l)
+	n.w.count("process starts")
 	go func() {
 		defer close(l.ended)
 		if err := svc.Run(ctx); err != nil && !l.dead.Load() {
-			n.w.note("%s ended: %v", n.name, err)
-			n.w.fail("P4: %s ended by itself: %v", n.name, err)
+			n.w.fail("P4: %s ended by itself: %v", p.name, err)
 		}
 	}()
 }
 
 // kill ends the life at once: nothing of it reaches the world any more. What it
 // still does in its memory is nobody's business.
-func (n *node) kill(down time.Duration) {
-	l := n.current.Load()
+func (p *place) kill(down time.Duration) {
+	l := p.current.Load()
 	if l == nil {
 		return
 	}
 	l.dead.Store(true)
-	n.current.Store(nil)
-	n.engine = n.engine.Restart()
+	p.current.Store(nil)
+	_ = l.engine.inner.Close() // nothing to go wrong in memory
 	l.cancel()
-	n.wakeAt = time.Now().Add(down)
+	p.wakeAt = time.Now().Add(down)
 }
 
 // stop ends the life as an operator does: what is under way may finish.
-func (n *node) stop() {
-	l := n.current.Load()
+func (p *place) stop(down time.Duration) {
+	l := p.current.Load()
 	if l == nil {
 		return
 	}
 	l.cancel()
 	<-l.ended
-	n.kill(0)
+	p.kill(down)
 }
 
 // outcome of a step.
@@ -156,11 +197,13 @@ func (l *life) step(what string) outcome {
 		return dieBefore
 	}
 	l.crash = c
-	n.w.note("%s crashes at step %d (%s), done: %v, down for %v", n.name, step, what, c.After, c.Down)
+	n.w.note("%s crashes at step %d (%s), done: %v, down for %v", l.place.name, step, what, c.After, c.Down)
 	n.w.crashed <- l
 	if c.After {
+		n.w.count("crash of " + n.name + " after a step")
 		return dieAfter
 	}
+	n.w.count("crash of " + n.name + " before a step")
 	return dieBefore
 }
 
@@ -182,48 +225,4 @@ func (l *life) deed(what string, do func() error) error {
 		return errDied
 	}
 	return err
-}
-
-// line is a process's connection to the bus.
-type line struct{ life *life }
-
-var _ service.Bus = (*line)(nil)
-
-// Publish implements service.Bus.
-func (b *line) Publish(ctx context.Context, events []event.Event) (n int, err error) {
-	if len(events) == 0 {
-		return 0, nil
-	}
-	w, name := b.life.node.w, b.life.node.name
-	r := w.ask("publish " + name)
-	err = b.life.deed("publish", func() error {
-		if chance(r, w.storm(WindPublish, name)) {
-			n, err = w.send(ctx, events[:r.IntN(len(events)+1)])
-			return errors.Join(errFault, err)
-		}
-		n, err = w.send(ctx, events)
-		return err
-	})
-	if err != nil && errors.Is(err, errDied) {
-		n = 0
-	}
-	return n, err
-}
-
-// send puts events on the bus; a sabotaged system forgets to send again.
-func (w *world) send(ctx context.Context, events []event.Event) (int, error) {
-	kept := events
-	if w.sabotage == ForgetResend {
-		kept = slices.DeleteFunc(slices.Clone(events), func(e event.Event) bool { return e.Resend > 0 })
-	}
-	n, err := w.bus.Publish(ctx, kept)
-	if err == nil {
-		n = len(events)
-	}
-	return min(n, len(events)), err
-}
-
-// Consume implements service.Bus.
-func (b *line) Consume(ctx context.Context, service string, handlers map[string]bus.Handler, parker bus.Parker) error {
-	return b.life.node.w.bus.Consume(ctx, service, handlers, parker)
 }

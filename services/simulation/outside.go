@@ -52,11 +52,13 @@ func (m *mailer) Send(ctx context.Context, msg mail.Message) error {
 		case m.box.refused[msg.To]:
 			return &mail.SendError{Step: "RCPT TO", Code: 550, Permanent: true, Err: errors.New("no such user")}
 		case down && !after:
+			w.count("a mail is not accepted")
 			return &mail.SendError{Step: "connect", Err: errFault}
 		}
 		m.box.got = append(m.box.got, msg)
 		w.note("mail %q to %s", msg.Subject, msg.To)
 		if down {
+			w.count("a mail is accepted, and nobody hears of it")
 			return &mail.SendError{Step: "DATA", Code: 451, Err: errFault}
 		}
 		return nil
@@ -108,6 +110,9 @@ func (p *postman) RoundTrip(req *http.Request) (*http.Response, error) {
 	r := w.ask("webhook " + req.Header.Get(webhook.HeaderID))
 	fails, how := chance(r, w.storm(WindWebhook, "")), r.IntN(4)
 	took := between(r, time.Millisecond, 50*time.Millisecond)
+	if fails {
+		w.count("a webhook fails")
+	}
 	if fails && how == 0 {
 		took = time.Minute // nobody answers in time
 	}

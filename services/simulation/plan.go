@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -15,6 +16,9 @@ type Plan struct {
 	Storms  []Storm
 	Crashes []Crash
 	Nights  []Night
+	Stops   []Stop
+	// Replicas is how many processes of a service share its store, 1 if not said.
+	Replicas map[string]int
 	// Stock is how many keys each pool has at first; Refills come later.
 	Stock   map[string]int
 	Refills []Refill
@@ -119,6 +123,12 @@ type Crash struct {
 // Night is when the whole system is killed.
 type Night struct{ At, Length time.Duration }
 
+// Stop is when an operator stops the processes of a service, one after the other.
+type Stop struct {
+	Service    string
+	At, Length time.Duration
+}
+
 // Refill adds keys to a pool.
 type Refill struct {
 	At      time.Duration
@@ -138,7 +148,7 @@ var pools = []string{productA, productB}
 // NewPlan decides the history of a seed.
 func NewPlan(seed uint64) Plan {
 	r := rand.New(rand.NewPCG(seed, 0x51))
-	p := Plan{Seed: seed, Stock: map[string]int{}}
+	p := Plan{Seed: seed, Stock: map[string]int{}, Replicas: map[string]int{}}
 	p.Length = []time.Duration{2 * time.Minute, 5 * time.Minute, 30 * time.Minute, 3 * time.Hour}[r.IntN(4)]
 	for range 1 + r.IntN(4) {
 		p.Orders = append(p.Orders, planOrder(r, p.Length))
@@ -163,6 +173,15 @@ func NewPlan(seed uint64) Plan {
 	if chance(r, 0.3) {
 		p.Nights = append(p.Nights, Night{At: between(r, 0, p.Length), Length: between(r, time.Second, 12*time.Hour)})
 	}
+	for _, service := range names {
+		if chance(r, 0.25) {
+			p.Replicas[service] = 2
+		}
+		if chance(r, 0.15) {
+			p.Stops = append(p.Stops, Stop{Service: service, At: between(r, 0, p.Length), Length: planDown(r)})
+		}
+	}
+	slices.SortFunc(p.Stops, func(a, b Stop) int { return cmp.Compare(a.At, b.At) })
 	return p
 }
 

@@ -213,6 +213,9 @@ func (p *provider) postback(s *sale, event string) bool {
 	r := p.w.ask("postback")
 	fails, how := chance(r, p.w.storm(WindPostback, "")), r.IntN(4)
 	pause(between(r, time.Millisecond, 60*time.Millisecond))
+	if fails {
+		p.w.count("a postback is lost, late, doubled or not heard answered")
+	}
 	switch {
 	case fails && how == 0:
 		p.w.note("postback %q lost", event)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -36,6 +37,8 @@ type report struct {
 	Violations []string `json:"violations,omitempty"`
 	Steps      []string `json:"steps,omitempty"`
 	Lasted     string   `json:"lasted,omitempty"`
+	// Counts says how often what happened, by kind.
+	Counts map[string]int `json:"counts,omitempty"`
 }
 
 // TestSimulate lives histories in processes of their own, one processor each:
@@ -48,7 +51,7 @@ func TestSimulate(t *testing.T) {
 	case *histories == 0 && *duration == 0:
 		t.Skip("set -histories or -duration")
 	}
-	s := &simulation{begun: time.Now(), next: *firstSeed, left: *histories}
+	s := &simulation{begun: time.Now(), next: *firstSeed, left: *histories, counts: map[string]int{}}
 	if s.left == 0 {
 		s.left = int(^uint(0) >> 1)
 	}
@@ -61,6 +64,7 @@ func TestSimulate(t *testing.T) {
 	}
 	wg.Wait()
 	s.progress("done")
+	s.tally()
 }
 
 // live is the child's part.
@@ -75,7 +79,7 @@ func live(t *testing.T, out io.Writer) {
 		seed := *firstSeed + uint64(i)
 		tell(report{Seed: seed, Begun: true})
 		r := Run(t, Options{Seed: seed, Verbose: testing.Verbose()})
-		told := report{Seed: seed, Violations: r.Violations, Digest: digest(r), Lasted: r.Lasted.Round(time.Second).String()}
+		told := report{Seed: seed, Violations: r.Violations, Digest: digest(r), Lasted: r.Lasted.Round(time.Second).String(), Counts: r.Counts}
 		if len(r.Violations) > 0 || testing.Verbose() {
 			told.Steps = r.Steps
 		}
@@ -101,6 +105,7 @@ type simulation struct {
 	lived  int
 	failed int
 	said   time.Time
+	counts map[string]int
 }
 
 // chunk lives some histories in a process; false if there are no more.
@@ -138,6 +143,9 @@ func (s *simulation) hear(r report) {
 	if len(r.Violations) > 0 {
 		s.failed++
 	}
+	for kind, n := range r.Counts {
+		s.counts[kind] += n
+	}
 	s.mu.Unlock()
 	if len(r.Steps) > 0 {
 		fmt.Printf("seed %d, %s\n%s\n%s\n\n", r.Seed, r.Lasted, strings.Join(r.Steps, "\n"), strings.Join(r.Violations, "\n"))
@@ -154,6 +162,16 @@ func (s *simulation) progress(when string) {
 	fmt.Printf("%s: %d histories in %v, %.0f a minute, %d failed\n", when, s.lived, took.Round(time.Second), float64(s.lived)/took.Minutes(), s.failed)
 }
 
+// tally says what happened in all histories together, so that nobody takes
+// faults for tried that never came.
+func (s *simulation) tally() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, kind := range slices.Sorted(maps.Keys(s.counts)) {
+		fmt.Printf("%10d  %s\n", s.counts[kind], kind)
+	}
+}
+
 // children lives n histories in a child and passes on what it reports. Its
 // error names the history that ended the child, its output is what else it said.
 func children(t *testing.T, seed uint64, n int, verbose bool, hear func(report)) (output string, err error) {
@@ -163,7 +181,7 @@ func children(t *testing.T, seed uint64, n int, verbose bool, hear func(report))
 	}
 	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestSimulate$", "-child",
 		fmt.Sprint("-test.v=", verbose), fmt.Sprint("-seed=", seed), fmt.Sprint("-histories=", n), "-test.timeout=0")
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=1000")
 	var failures, noise strings.Builder // the first belongs to cmd until it has ended
 	cmd.Stderr = &failures
 	out, err := cmd.StdoutPipe()

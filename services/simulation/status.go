@@ -24,6 +24,9 @@ func (a *asker) RoundTrip(req *http.Request) (*http.Response, error) {
 	r := w.ask("status")
 	fails, how := chance(r, w.storm(WindStatus, "")), r.IntN(5)
 	took := between(r, time.Millisecond, 200*time.Millisecond)
+	if fails {
+		w.count("the status API fails, is slow or answers nonsense")
+	}
 	if fails && how == 0 {
 		took = between(r, 5*time.Second, 90*time.Second)
 	}

@@ -65,12 +65,13 @@ func (s *store) look(op string, do func() error) error {
 func (s *store) run(op string, do func() error, latency func(*rand.Rand) time.Duration, step func(string) outcome) error {
 	l := s.life
 	w := l.node.w
-	r := w.ask(l.node.name + op + s.name)
+	r := w.ask(l.place.name + op + s.name)
 	took := latency(r)
 	if chance(r, w.storm(WindSlow, l.node.name)) {
 		took = between(r, time.Second, 8*time.Second)
+		w.count("store: an operation takes seconds")
 	}
-	w.detail("op %s %s %s %v", l.node.name, op, s.name, took)
+	w.detail("op %s %s %s %v", l.place.name, op, s.name, took)
 	pause(took)
 	fails := chance(r, w.storm(WindStore, l.node.name))
 	before := chance(r, 0.5)
@@ -85,7 +86,8 @@ func (s *store) run(op string, do func() error, latency func(*rand.Rand) time.Du
 	case goOn:
 	}
 	if fails && before {
-		w.detail("%s: %s %s fails before", l.node.name, op, s.name)
+		w.detail("%s: %s %s fails before", l.place.name, op, s.name)
+		w.count("store: an operation fails, not done")
 		return errFault
 	}
 	err := do()
@@ -93,7 +95,8 @@ func (s *store) run(op string, do func() error, latency func(*rand.Rand) time.Du
 	case l.dead.Load():
 		return errDied
 	case fails:
-		w.detail("%s: %s %s fails after (%v)", l.node.name, op, s.name, err)
+		w.detail("%s: %s %s fails after (%v)", l.place.name, op, s.name, err)
+		w.count("store: an operation fails, done")
 		return errFault
 	}
 	return err
@@ -101,7 +104,13 @@ func (s *store) run(op string, do func() error, latency func(*rand.Rand) time.Du
 
 // Insert implements docstore.Store.
 func (s *store) Insert(ctx context.Context, rec *docstore.Record) error {
-	return s.do("insert", func() error { return s.inner.Insert(ctx, rec) })
+	return s.do("insert", func() error {
+		err := s.inner.Insert(ctx, rec)
+		if err == nil {
+			s.wrote(rec)
+		}
+		return err
+	})
 }
 
 // Get implements docstore.Store.
@@ -117,6 +126,7 @@ func (s *store) Get(ctx context.Context, id string) (rec *docstore.Record, err e
 func (s *store) Update(ctx context.Context, id string, change func(*docstore.Record) error) (rec *docstore.Record, err error) {
 	err = s.do("update", func() error {
 		rec, err = s.inner.Update(ctx, id, change)
+		s.wrote(rec)
 		return err
 	})
 	return answered(rec, err)
@@ -155,16 +165,6 @@ func (s *store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 	return recs, err
 }
 
-// Unpublished implements docstore.Store. The relay asks every second: with
-// nothing to be found that takes no time.
-func (s *store) Unpublished(ctx context.Context, now time.Time, limit int) ([]*docstore.Record, error) {
-	recs, err := s.inner.Unpublished(ctx, now, limit)
-	if err != nil || len(recs) == 0 {
-		return recs, err
-	}
-	return recs, s.look("unpublished", func() error { return nil })
-}
-
 // MarkPublished implements docstore.Store.
 func (s *store) MarkPublished(ctx context.Context, marks []docstore.Mark) error {
 	if len(marks) == 0 {
@@ -172,9 +172,6 @@ func (s *store) MarkPublished(ctx context.Context, marks []docstore.Mark) error 
 	}
 	return s.do("mark", func() error { return s.inner.MarkPublished(ctx, marks) })
 }
-
-// NextDue implements docstore.Store. The loops ask every second.
-func (s *store) NextDue(ctx context.Context) (time.Time, error) { return s.inner.NextDue(ctx) }
 
 // answered withholds the answer of an operation that failed.
 func answered(rec *docstore.Record, err error) (*docstore.Record, error) {

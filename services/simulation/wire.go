@@ -84,14 +84,15 @@ func (c *conn) call(ctx context.Context, name string, handle func(context.Contex
 		if c.from.dead.Load() {
 			return gone
 		}
-		r := w.ask("call " + c.from.node.name + name)
+		r := w.ask("call " + c.from.place.name + name)
 		pause(between(r, time.Microsecond, time.Millisecond))
 		if chance(r, w.storm(WindCalls, c.from.node.name)) {
-			w.detail("%s: call of %s fails", c.from.node.name, name)
+			w.detail("%s: call of %s fails", c.from.place.name, name)
+			w.count("a call between services fails")
 			return gone
 		}
 	}
-	l := c.to.current.Load()
+	l := c.to.process()
 	if l == nil {
 		return gone
 	}

@@ -11,9 +11,6 @@ import (
 	"time"
 
 	busmemory "quittance/pkg/bus/memory"
-
-	"quittance/pkg/bus"
-	"quittance/pkg/event"
 	"quittance/pkg/seal"
 )
 
@@ -44,19 +41,17 @@ type world struct {
 	people sync.WaitGroup
 	left   atomic.Int64
 
-	// until is when the aftermath ends, rounds counts how often something was to
-	// be done in it.
-	until  time.Time
-	rounds int
+	// gone is told when nobody is left.
+	gone chan struct{}
+	// nap is until when nobody looks whether something is due, in Unix nanoseconds.
+	nap atomic.Int64
 
 	mu      sync.Mutex
 	steps   []string
 	moment  time.Time
 	asked   map[string]int // questions at the moment
-	alarms  map[int]time.Time
-	alarm   int
-	arrives []time.Time // of events on the bus
-	faults  []string    // violated promises
+	faults  []string       // violated promises
+	counts  map[string]int // of what happened, by kind
 	endings []*ending
 	// imported counts the keys of each pool.
 	imported map[string]int
@@ -73,6 +68,13 @@ func (w *world) note(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.steps = append(w.steps, fmt.Sprintf("%-16s %s", "+"+w.now().Round(time.Microsecond).String(), fmt.Sprintf(format, args...)))
+}
+
+// count counts what happened, by kind.
+func (w *world) count(kind string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts[kind]++
 }
 
 // detail is a note for those who look closely.
@@ -114,37 +116,8 @@ func (w *world) storm(wind Wind, service string) float64 {
 	return rate
 }
 
-// rest waits as somebody outside does: the system must be awake afterwards.
-func (w *world) rest(d time.Duration) {
-	w.mu.Lock()
-	w.alarm++
-	n := w.alarm
-	w.alarms[n] = time.Now().Add(d)
-	w.mu.Unlock()
-	pause(d)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.alarms, n)
-}
-
-// nextAlarm is when somebody outside, or an event on the bus, comes next; zero
-// if nobody does.
-func (w *world) nextAlarm() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var next time.Time
-	for _, at := range w.alarms {
-		next = earlier(next, at)
-	}
-	now, coming := time.Now(), w.arrives[:0]
-	for _, at := range w.arrives {
-		if !at.Before(now) {
-			coming, next = append(coming, at), earlier(next, at)
-		}
-	}
-	w.arrives = coming
-	return next
-}
+// rest waits as somebody outside does.
+func (w *world) rest(d time.Duration) { pause(d) }
 
 // earlier of two times, of which zero is never.
 func earlier(a, b time.Time) time.Time {
@@ -154,51 +127,17 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// openBus makes the bus; storms decide what becomes of its events.
-func (w *world) openBus() {
-	w.bus = busmemory.New(busmemory.Config{
-		Options: bus.Options{Log: w.log},
-		Fate: func(service string, e event.Event) []time.Duration {
-			delays := w.fate(service, e)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			for _, d := range delays {
-				w.arrives = append(w.arrives, time.Now().Add(d))
-			}
-			return delays
-		},
-	})
-}
-
-func (w *world) fate(service string, e event.Event) []time.Duration {
-	r := w.ask("fate " + service + e.Type)
-	on := between(r, 0, 3*time.Millisecond)
-	if !chance(r, w.storm(WindBus, service)) {
-		return []time.Duration{on}
-	}
-	var delays []time.Duration
-	switch fate := r.IntN(6); {
-	case e.Type == event.CallbackRescued && fate < 2:
-		// The bus is all that has it (P2): late, but not lost.
-		delays = []time.Duration{between(r, 0, time.Minute)}
-	case fate < 3: // lost
-	case fate == 3:
-		delays = []time.Duration{on, on + between(r, 0, 10*time.Second)}
-	case fate == 4:
-		delays = []time.Duration{between(r, 0, 2*time.Minute)}
-	default: // the bus is set back
-		delays = []time.Duration{on, between(r, time.Minute, 6*time.Hour)}
-	}
-	w.detail("bus: %s to %s after %v", e.Type, service, delays)
-	return delays
-}
-
 // spawn lets somebody outside live.
 func (w *world) spawn(live func()) {
 	w.left.Add(1)
 	w.people.Go(func() {
-		defer w.left.Add(-1)
 		live()
+		if w.left.Add(-1) == 0 {
+			select {
+			case w.gone <- struct{}{}:
+			default:
+			}
+		}
 	})
 }
 

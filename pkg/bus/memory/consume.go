@@ -26,12 +26,12 @@ func (b *Bus) Consume(ctx context.Context, service string, handlers map[string]b
 	if err != nil {
 		return err
 	}
-	b.join(service, 1)
-	defer b.join(service, -1)
-	var working sync.WaitGroup
-	defer working.Wait()
 	workers := make(chan struct{}, b.cfg.Workers)
 	c := &consumer{service: service, dispatcher: dispatcher, keys: map[string]bool{}}
+	var working sync.WaitGroup
+	defer working.Wait()
+	b.join(c)
+	defer b.leave(c)
 	for {
 		select {
 		case workers <- struct{}{}:
@@ -49,11 +49,26 @@ func (b *Bus) Consume(ctx context.Context, service string, handlers map[string]b
 	}
 }
 
-func (b *Bus) join(service string, n int) {
+func (b *Bus) join(c *consumer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.queues[service].consumers += n
-	b.wake(service)
+	q := b.queues[c.service]
+	q.consumers = append(q.consumers, c)
+	b.wake(c.service)
+}
+
+func (b *Bus) leave(c *consumer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	q := b.queues[c.service]
+	q.consumers = slices.DeleteFunc(q.consumers, func(other *consumer) bool { return other == c })
+	b.wake(c.service)
+}
+
+// turn is whose turn it is to handle an event: the service's processes take
+// turns, and each time it comes again it comes to another one.
+func (q *queue) turn(d *delivery) *consumer {
+	return q.consumers[(d.sequence+uint64(d.count))%uint64(len(q.consumers))]
 }
 
 // handle sends the event through its encoding, as the way to another process
@@ -132,11 +147,14 @@ func (b *Bus) choose(c *consumer) (*delivery, time.Time, <-chan struct{}) {
 // queue; if there is none it returns -1 and when there will be one, if known.
 func (b *Bus) peek(c *consumer) (int, time.Time) {
 	now := time.Now()
-	pending := b.queues[c.service].pending
+	q := b.queues[c.service]
 	if b.cfg.Settle != nil && (b.choosing || b.busy || !b.first(c.service)) {
 		return -1, time.Time{}
 	}
-	for i, d := range pending {
+	for i, d := range q.pending {
+		if q.turn(d) != c {
+			continue
+		}
 		if d.due.After(now) {
 			return -1, d.due
 		}
@@ -154,7 +172,7 @@ func (b *Bus) first(service string) bool {
 		return false
 	}
 	for _, q := range b.queues {
-		if q.consumers > 0 && len(q.pending) > 0 && q.pending[0].compare(mine[0]) < 0 {
+		if len(q.consumers) > 0 && len(q.pending) > 0 && q.pending[0].compare(mine[0]) < 0 {
 			return false
 		}
 	}

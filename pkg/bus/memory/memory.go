@@ -53,7 +53,7 @@ type Bus struct {
 
 type queue struct {
 	pending   []*delivery
-	consumers int
+	consumers []*consumer
 	changed   chan struct{} // closed when there may be something new to do
 }
 
@@ -160,7 +160,7 @@ func (b *Bus) Next() time.Time {
 	defer b.mu.Unlock()
 	var next time.Time
 	for _, q := range b.queues {
-		if q.consumers > 0 && len(q.pending) > 0 && (next.IsZero() || q.pending[0].due.Before(next)) {
+		if len(q.consumers) > 0 && len(q.pending) > 0 && (next.IsZero() || q.pending[0].due.Before(next)) {
 			next = q.pending[0].due
 		}
 	}
