@@ -46,8 +46,8 @@ ferret: ## the MongoDB engine on FerretDB, a module of its own (large dependenci
 	cd pkg/docstore/mongo/ferrettest && GOWORK=off $(GO) vet . && GOWORK=off $(GO) test -short -timeout 5m $(TEST) .
 
 .PHONY: simulate
-simulate: ## whole histories in virtual time: SIMULATE='-histories 5000 -seed 1', or '-duration 10m'; one alone: '-histories 1 -seed N -v'
-	$(GO) test -count=1 -timeout 0 -run '^TestSimulate$$' ./services/simulation $(SIMULATE)
+simulate: ## whole histories in virtual time: SIMULATE='-histories 5000 -seed 1', or '-duration 10m'; one alone, step by step: '-histories 1 -seed N'
+	$(GO) test -v -count=1 -timeout 0 -run '^TestSimulate$$' ./services/simulation $(SIMULATE)
 
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (20s, or 10000x)

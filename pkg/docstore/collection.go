@@ -143,8 +143,9 @@ func (c *Collection[T]) Update(ctx context.Context, id string, change func(*T, *
 
 // UpdateLeased is Update by the holder of a lease: it is refused with
 // ErrLeaseLost if somebody else took the lease over, and gives the lease back.
-func (c *Collection[T]) UpdateLeased(ctx context.Context, id string, lease int64, change func(*T, *Change) error) (*Doc[T], error) {
-	return c.update(ctx, id, holder{lease: lease}, nil, change)
+func (c *Collection[T]) UpdateLeased(ctx context.Context, id string, lease int64, change func(*T, *Change) error) error {
+	_, err := c.write(ctx, id, holder{lease: lease}, nil, change)
+	return err
 }
 
 // KeepLeased is UpdateLeased by a holder who goes on: the lease stays, and ends
@@ -161,6 +162,16 @@ type holder struct {
 }
 
 func (c *Collection[T]) update(ctx context.Context, id string, by holder, tenant *string, change func(*T, *Change) error) (*Doc[T], error) {
+	rec, err := c.write(ctx, id, by, tenant, change)
+	if err != nil {
+		return nil, err
+	}
+	return c.decode(rec)
+}
+
+// write changes a document and returns it as it is now, not yet decoded, which
+// costs as much as all the rest.
+func (c *Collection[T]) write(ctx context.Context, id string, by holder, tenant *string, change func(*T, *Change) error) (*Record, error) {
 	var current *Record // as last seen, for ErrUnchanged
 	var known int64
 	if c.spec.Relay != nil {
@@ -204,7 +215,7 @@ func (c *Collection[T]) update(ctx context.Context, id string, by holder, tenant
 		c.settle(nil, reserved)
 		switch {
 		case errors.Is(err, ErrUnchanged) && current != nil:
-			return c.decode(current)
+			return current, nil
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrLeaseLost):
 			return nil, err
 		}
@@ -214,7 +225,7 @@ func (c *Collection[T]) update(ctx context.Context, id string, by holder, tenant
 		c.spec.Relay.Marked(c.store, id, known)
 	}
 	c.settle(rec, reserved)
-	return c.decode(rec)
+	return rec, nil
 }
 
 // fill computes everything of a record that follows from its body and events.

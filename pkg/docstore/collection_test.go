@@ -136,14 +136,14 @@ func TestAWriteThatIsDueNowIsLeasedInTheSameWrite(t *testing.T) {
 	}
 	// The holder's write is still good, and takes a new lease if there is more to do.
 	w.free = 1
-	if _, err := c.UpdateLeased(t.Context(), "a", 1, func(x *thing, _ *docstore.Change) error { x.N++; return nil }); err != nil {
+	if err := c.UpdateLeased(t.Context(), "a", 1, func(x *thing, _ *docstore.Change) error { x.N++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(w.handed) != 2 || w.handed[1].Lease != 3 {
 		t.Fatalf("%+v", w.handed)
 	}
 	// The old holder is fenced off.
-	_, err = c.UpdateLeased(t.Context(), "a", 1, func(*thing, *docstore.Change) error { return nil })
+	err = c.UpdateLeased(t.Context(), "a", 1, func(*thing, *docstore.Change) error { return nil })
 	if !errors.Is(err, docstore.ErrLeaseLost) {
 		t.Fatal(err)
 	}

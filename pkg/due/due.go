@@ -51,8 +51,7 @@ type Leased[T any] struct {
 // docstore.ErrLeaseLost if the work took so long that somebody else took over;
 // then nothing is stored.
 func (l *Leased[T]) Finish(ctx context.Context, change func(*T, *docstore.Change) error) error {
-	_, err := l.coll.UpdateLeased(ctx, l.ID, l.lease, change)
-	return err
+	return l.coll.UpdateLeased(ctx, l.ID, l.lease, change)
 }
 
 // Keep stores what the work has come to so far, in a write of its own, and goes

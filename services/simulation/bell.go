@@ -15,7 +15,11 @@ const (
 	soon = time.Second
 	// enough turns of catching up without anything new: what is read reaches back
 	// some seconds behind the turn, so one alone might miss the last event.
-	enough = 3
+	enough = 2
+	// After so many failed turns of catching up the next one comes after resigned
+	// instead of ten seconds: the order service may be down for hours.
+	failing  = 5
+	resigned = 5 * time.Minute
 )
 
 // cursors is the collection of notification that is due for ever.
@@ -89,12 +93,22 @@ func (s *store) wrote(rec *docstore.Record) {
 	n.bell.ring(relay, rec.RelayAt)
 	switch news := n.w.nodes[notificationName]; {
 	case n == news && s.name == cursors:
-		if rec.Lease == 0 && rec.Due.Sub(time.Now()) > catchUp/2 { // else the turn failed, or has more to read
-			news.turns.Add(1)
-		}
+		news.turned(rec)
 	case n == news, s.name == "orders":
 		news.turns.Store(0)
 		news.bell.ring(cursors, time.Now())
+	}
+}
+
+// turned counts a turn of catching up that has ended.
+func (n *node) turned(rec *docstore.Record) {
+	switch {
+	case rec.Lease != 0: // it begins
+	case rec.Due.Sub(time.Now()) > catchUp/2:
+		n.turns.Add(1)
+		n.failed.Store(0)
+	default: // it failed, or has more to read
+		n.failed.Add(1)
 	}
 }
 
@@ -120,6 +134,9 @@ func (s *store) NextDue(ctx context.Context) (time.Time, error) {
 			at = later(at, nap.Add(soon))
 		case s.name == cursors && n.turns.Load() >= enough:
 			at = time.Time{}
+		case s.name == cursors && n.failed.Load() >= failing:
+			n.failed.Store(failing - 1)
+			at = later(at, now.Add(resigned))
 		case rang && !at.IsZero() && !at.After(now):
 			// What another process left is found when the loop looks next.
 			pause(between(n.w.ask("look "+s.life.place.name+s.name), 0, soon))

@@ -45,6 +45,8 @@ type node struct {
 	// turns is how often notification has read the orders' history since
 	// something in it may have changed.
 	turns atomic.Int64
+	// failed is how many turns have failed since the last good one.
+	failed atomic.Int64
 }
 
 // place is where one of the service's processes runs.

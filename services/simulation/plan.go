@@ -150,7 +150,7 @@ func NewPlan(seed uint64) Plan {
 	r := rand.New(rand.NewPCG(seed, 0x51))
 	p := Plan{Seed: seed, Stock: map[string]int{}, Replicas: map[string]int{}}
 	p.Length = []time.Duration{2 * time.Minute, 5 * time.Minute, 30 * time.Minute, 3 * time.Hour}[r.IntN(4)]
-	for range 1 + r.IntN(4) {
+	for range []int{1, 1, 2, 2, 3, 4}[r.IntN(6)] {
 		p.Orders = append(p.Orders, planOrder(r, p.Length))
 	}
 	for _, product := range pools {

@@ -122,7 +122,7 @@ func (s *simulation) chunk(t *testing.T) bool {
 	if n <= 0 {
 		return false
 	}
-	output, err := children(t, seed, n, testing.Verbose() && *histories == 1, s.hear)
+	output, err := children(t, seed, n, *histories == 1, s.hear)
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
