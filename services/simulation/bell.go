@@ -104,7 +104,7 @@ func (s *store) wrote(rec *docstore.Record) {
 func (n *node) turned(rec *docstore.Record) {
 	switch {
 	case rec.Lease != 0: // it begins
-	case rec.Due.Sub(time.Now()) > catchUp/2:
+	case time.Until(rec.Due) > catchUp/2:
 		n.turns.Add(1)
 		n.failed.Store(0)
 	default: // it failed, or has more to read
