@@ -57,7 +57,7 @@ func TestNextIsWhenSomethingComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		b := memory.New(memory.Config{Options: bustest.Options(), Fate: func(string, event.Event) []time.Duration {
-			return []time.Duration{10*time.Second}
+			return []time.Duration{10 * time.Second}
 		}})
 		bustest.Publish(t, b, bustest.Event(bustest.One, "e1", "a"))
 		if at := b.Next(); !at.IsZero() {
@@ -65,7 +65,7 @@ func TestNextIsWhenSomethingComes(t *testing.T) {
 		}
 		s := bustest.Start(t, b, bustest.Beta, nil)
 		synctest.Wait()
-		if at := b.Next(); !at.Equal(began.Add(10*time.Second)) {
+		if at := b.Next(); !at.Equal(began.Add(10 * time.Second)) {
 			t.Errorf("next at %v, want %v", at, began.Add(10*time.Second))
 		}
 		s.Await("e1")
