@@ -28,10 +28,10 @@ import (
 // them.
 var publishes = bus.Table{
 	"order": slices.Concat(event.Public, []string{
-		event.PaymentAcknowledged, event.DeliveryAcknowledged,
+		event.PaymentAcknowledged, event.DeliveryAcknowledged, event.FulfillmentAcknowledged,
 		event.RefMerchant, event.RefKey, event.RefAccount, event.RefProduct,
 	}),
-	"payment":      {event.PaymentStarted, event.PaymentReturned, event.PaymentConfirmed},
+	"payment":      {event.PaymentStarted, event.PaymentReturned, event.PaymentConfirmed, event.FulfillmentChanged},
 	"callback":     {event.CallbackReceived, event.CallbackRescued},
 	"verification": {event.PaymentVerified, event.CallbackAcknowledged},
 	"delivery":     {event.DeliveryCompleted, event.DeliveryDelayed},

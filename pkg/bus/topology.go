@@ -20,9 +20,9 @@ type Table map[string][]string
 func Topology() Table {
 	reference := []string{event.RefMerchant, event.RefKey, event.RefAccount, event.RefProduct}
 	return Table{
-		"order": {event.PaymentVerified, event.DeliveryCompleted, event.DeliveryDelayed},
+		"order": {event.PaymentVerified, event.DeliveryCompleted, event.DeliveryDelayed, event.FulfillmentChanged},
 		// payment-redirect
-		"payment": slices.Concat(reference, []string{event.PaymentVerified}),
+		"payment": slices.Concat(reference, []string{event.PaymentVerified, event.FulfillmentAcknowledged}),
 		// callback-ingest
 		"callback": slices.Concat(reference, []string{event.PaymentVerified, event.CallbackAcknowledged, event.CallbackRescued}),
 		"verification": slices.Concat(reference, []string{

@@ -29,6 +29,10 @@ const (
 	PaymentReturned  = "payment.returned"
 	PaymentConfirmed = "payment.confirmed"
 	CallbackReceived = "callback.received"
+	// FulfillmentChanged tells the order what the fulfilment URL learned.
+	FulfillmentChanged = "fulfillment.changed"
+	// FulfillmentAcknowledged answers it.
+	FulfillmentAcknowledged = "fulfillment.acknowledged"
 	// CallbackAcknowledged answers a CallbackReceived that led to no PaymentVerified.
 	CallbackAcknowledged = "callback.acknowledged"
 	// CallbackRescued carries a callback past a store that was down.

@@ -58,6 +58,20 @@ func (r *recorder) types(subject string) []string {
 	return out
 }
 
+// count is how often an event of a type was published about a subject, re-sends
+// of the same event left out.
+func (r *recorder) count(typ, subject string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ids := map[string]bool{}
+	for _, e := range r.events {
+		if e.Type == typ && e.Subject == subject {
+			ids[e.ID] = true
+		}
+	}
+	return len(ids)
+}
+
 type world struct {
 	t        *testing.T
 	bus      *recorder
@@ -115,16 +129,7 @@ func newWorld(t *testing.T) *world {
 // merchant creates a merchant with a key and two products.
 func (w *world) merchant(name string) (orderv1.OrderServiceClient, orderv1.CatalogServiceClient) {
 	w.t.Helper()
-	if _, err := w.operator.PutMerchant(w.t.Context(), &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
-		Id: name, Name: name, MailFrom: "shop@" + name + ".example", ReturnUrlAllowList: []string{"https://" + name + ".example/shop"},
-	}}); err != nil {
-		w.t.Fatal(err)
-	}
-	key, err := w.operator.RotateAPIKey(w.t.Context(), &orderv1.RotateAPIKeyRequest{MerchantId: name})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	conn := w.dial(seal.Secret(key.GetApiKey()))
+	conn := w.dial(w.key(name))
 	catalog := orderv1.NewCatalogServiceClient(conn)
 	for id, price := range map[string]int64{"tool": 999, "costly": 1 << 60} {
 		if _, err := catalog.PutProduct(w.t.Context(), &orderv1.PutProductRequest{Product: &orderv1.Product{
@@ -135,6 +140,21 @@ func (w *world) merchant(name string) (orderv1.OrderServiceClient, orderv1.Catal
 		}
 	}
 	return orderv1.NewOrderServiceClient(conn), catalog
+}
+
+// key creates a merchant and gives its API key.
+func (w *world) key(name string) seal.Secret {
+	w.t.Helper()
+	if _, err := w.operator.PutMerchant(w.t.Context(), &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
+		Id: name, Name: name, MailFrom: "shop@" + name + ".example", ReturnUrlAllowList: []string{"https://" + name + ".example/shop"},
+	}}); err != nil {
+		w.t.Fatal(err)
+	}
+	key, err := w.operator.RotateAPIKey(w.t.Context(), &orderv1.RotateAPIKeyRequest{MerchantId: name})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return seal.Secret(key.GetApiKey())
 }
 
 func good(key string) *orderv1.CreateOrderRequest {

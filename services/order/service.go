@@ -33,6 +33,7 @@ type Service struct {
 	orders    *edge.Orders
 	catalog   *edge.Catalog
 	merchants *edge.Merchants
+	shop      *edge.Shop
 	refs      *edge.Refs
 }
 
@@ -54,12 +55,14 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 	base.On(event.PaymentVerified, h.PaymentVerified)
 	base.On(event.DeliveryCompleted, h.DeliveryCompleted)
 	base.On(event.DeliveryDelayed, h.DeliveryDelayed)
+	base.On(event.FulfillmentChanged, h.FulfillmentChanged)
 
 	s := &Service{
 		base: base, Reference: refs,
 		orders:    &edge.Orders{Orders: os, Reference: refs, PayURL: cfg.PublicURL},
 		catalog:   &edge.Catalog{Reference: refs},
 		merchants: &edge.Merchants{Reference: refs, Keyring: d.Keyring, Providers: registry.New(&http.Client{}), Now: d.Now},
+		shop:      &edge.Shop{Reference: refs, Keyring: d.Keyring, Now: d.Now},
 	}
 	s.refs = &edge.Refs{Reference: refs, Orders: s.orders}
 	return s, nil
@@ -70,6 +73,7 @@ func (s *Service) Register(public, internal grpc.ServiceRegistrar) {
 	orderv1.RegisterOrderServiceServer(public, s.orders)
 	orderv1.RegisterCatalogServiceServer(public, s.catalog)
 	orderv1.RegisterMerchantServiceServer(public, s.merchants)
+	orderv1.RegisterShopServiceServer(public, s.shop)
 	orderv1.RegisterReferenceServiceServer(internal, s.refs)
 }
 

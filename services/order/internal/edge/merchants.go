@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"quittance/pkg/fault"
@@ -14,8 +15,16 @@ import (
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
-// maxOverlap is how long an old API key may outlive its successor.
+// maxOverlap is how long an old key or secret may outlive its successor.
 const maxOverlap = 30 * 24 * time.Hour
+
+func overlapOf(d *durationpb.Duration) (time.Duration, error) {
+	overlap := d.AsDuration()
+	if overlap < 0 || overlap > maxOverlap {
+		return 0, fault.Invalid("overlap", "must be between 0 and 30 days")
+	}
+	return overlap, nil
+}
 
 // Merchants implements MerchantService.
 type Merchants struct {
@@ -34,8 +43,10 @@ func (s *Merchants) PutMerchant(ctx context.Context, req *orderv1.PutMerchantReq
 		return nil, err
 	}
 	ref, err := s.Reference.Put(ctx, reference.KindMerchant, req.GetMerchant().GetId(),
-		func(*orderv1.Reference) (*orderv1.Reference, error) {
-			return &orderv1.Reference{Item: &orderv1.Reference_Merchant{Merchant: req.GetMerchant()}}, nil
+		func(old *orderv1.Reference) (*orderv1.Reference, error) {
+			m := proto.CloneOf(req.GetMerchant())
+			m.ReturnSigning = old.GetMerchant().GetReturnSigning()
+			return &orderv1.Reference{Item: &orderv1.Reference_Merchant{Merchant: m}}, nil
 		})
 	return ref.GetMerchant(), err
 }
@@ -47,9 +58,9 @@ func (s *Merchants) GetMerchant(ctx context.Context, req *orderv1.GetMerchantReq
 
 // RotateAPIKey implements MerchantService.
 func (s *Merchants) RotateAPIKey(ctx context.Context, req *orderv1.RotateAPIKeyRequest) (*orderv1.RotateAPIKeyResponse, error) {
-	overlap := req.GetOverlap().AsDuration()
-	if overlap < 0 || overlap > maxOverlap {
-		return nil, fault.Invalid("overlap", "must be between 0 and 30 days")
+	overlap, err := overlapOf(req.GetOverlap())
+	if err != nil {
+		return nil, err
 	}
 	merchantID := req.GetMerchantId()
 	if _, err := s.Reference.Merchant(ctx, merchantID); err != nil {

@@ -15,6 +15,7 @@ import (
 	"quittance/pkg/id"
 	"quittance/pkg/money"
 	"quittance/pkg/reference"
+	"quittance/pkg/returns"
 	"quittance/pkg/rpc"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/order/internal/order"
@@ -96,7 +97,7 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 		if err != nil {
 			return nil, err
 		}
-		if err := allowedURL(raw, m.GetReturnUrlAllowList()); err != nil {
+		if err := returns.Allowed(raw, m.GetReturnUrlAllowList()); err != nil {
 			v.Check(false, "return_url", "%v", err)
 		}
 	}
@@ -106,6 +107,7 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 			Email: req.GetCustomer().GetEmail(), Name: req.GetCustomer().GetName(), Locale: req.GetCustomer().GetLocale(),
 		},
 		Prepaid: req.GetPrepaid(), ReturnURL: req.GetReturnUrl(), Metadata: req.GetMetadata(),
+		User: req.GetUserId(), Method: req.GetPaymentMethod(),
 	}
 	for i, it := range req.GetItems() {
 		field := fmt.Sprintf("items[%d]", i)

@@ -2,9 +2,8 @@ package edge
 
 import (
 	"fmt"
-	"net/url"
-	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,15 +11,18 @@ import (
 	"quittance/pkg/fault"
 	"quittance/pkg/mail"
 	"quittance/pkg/money"
+	"quittance/pkg/returns"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	"quittance/services/order/internal/order"
 )
 
 // Limits of requests. They keep documents and events small.
 const (
 	maxItems     = 50
+	maxURL       = 2_000
+	maxUserID    = 100
 	maxQuantity  = 10_000
 	maxMetadata  = 20
-	maxURL       = 2_000
 	maxMailText  = 10_000
 	maxPrices    = 50
 	maxAllowList = 20
@@ -68,6 +70,9 @@ func validateCreate(req *orderv1.CreateOrderRequest) error {
 		v.Check(it.GetQuantity() >= 1 && it.GetQuantity() <= maxQuantity,
 			fmt.Sprintf("items[%d].quantity", i), "must be between 1 and %d", maxQuantity)
 	}
+	text(&v, "user_id", req.GetUserId(), 0, maxUserID)
+	v.Check(req.GetPaymentMethod() == "" || slices.Contains(order.WithoutCustomer, req.GetPaymentMethod()),
+		"payment_method", "must be empty or one of %s", strings.Join(order.WithoutCustomer, ", "))
 	v.Check(len(req.GetMetadata()) <= maxMetadata, "metadata", "must have at most %d pairs", maxMetadata)
 	for key, value := range req.GetMetadata() {
 		if !v.Check(len(req.GetMetadata()) <= maxMetadata, "metadata", "must have at most %d pairs", maxMetadata) {
@@ -77,31 +82,6 @@ func validateCreate(req *orderv1.CreateOrderRequest) error {
 		text(&v, "metadata["+key+"]", value, 0, 200)
 	}
 	return v.Err()
-}
-
-// allowedURL says whether u is absolute http(s), without credentials, and
-// below an entry of the list: same scheme and host, and the entry's path as a
-// prefix that ends at a path segment.
-func allowedURL(raw string, list []string) error {
-	if len(raw) > maxURL {
-		return fmt.Errorf("must have at most %d characters", maxURL)
-	}
-	u, err := url.Parse(raw)
-	if err != nil || !u.IsAbs() || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Fragment != "" {
-		return fmt.Errorf("must be an absolute http or https URL without credentials and fragment")
-	}
-	for _, entry := range list {
-		e, err := url.Parse(entry)
-		if err != nil || !strings.EqualFold(e.Scheme, u.Scheme) || !strings.EqualFold(e.Host, u.Host) {
-			continue
-		}
-		// The decoded path, with ".." resolved, can't climb out of its prefix.
-		clean, prefix := path.Clean("/"+u.Path), strings.TrimSuffix(e.Path, "/")+"/"
-		if strings.HasPrefix(strings.TrimSuffix(clean, "/")+"/", prefix) {
-			return nil
-		}
-	}
-	return fmt.Errorf("is not on the merchant's allow-list")
 }
 
 func validateProduct(p *orderv1.Product) error {
@@ -137,7 +117,7 @@ func validateMerchant(m *orderv1.Merchant) error {
 	}
 	v.Check(len(m.GetReturnUrlAllowList()) <= maxAllowList, "merchant.return_url_allow_list", "must have at most %d entries", maxAllowList)
 	for i, entry := range m.GetReturnUrlAllowList() {
-		if err := allowedURL(entry, []string{entry}); err != nil {
+		if err := returns.Allowed(entry, []string{entry}); err != nil {
 			v.Check(false, fmt.Sprintf("merchant.return_url_allow_list[%d]", i), "%v", err)
 		}
 	}

@@ -44,6 +44,13 @@ type Order struct {
 	Prepaid   bool              `json:"prepaid,omitempty"`
 	ReturnURL string            `json:"return_url,omitempty"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
+	// Method is how the merchant collects the money without the customer; empty:
+	// the customer pays.
+	Method string `json:"method,omitempty"`
+	// User is the merchant's own id of who bought, Fulfilled when they were sent
+	// back with success by the fulfilment URL.
+	User      string    `json:"user,omitempty"`
+	Fulfilled time.Time `json:"fulfilled,omitzero"`
 	// TokenHash finds the order by the token in the customer's links, which is
 	// derived and never stored.
 	TokenHash string `json:"token_hash"`

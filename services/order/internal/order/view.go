@@ -22,6 +22,10 @@ func (o *Order) View() *orderv1.Order {
 		ReturnUrl: o.ReturnURL, PaidAttemptId: o.PaidBy, Sequence: o.Sequence, Metadata: o.Metadata,
 		DeliveryProblem: o.DeliveryProblem, PaymentProblem: o.PaymentProblem,
 	}
+	v.UserId = o.User
+	if o.Method != "" || !o.Fulfilled.IsZero() {
+		v.Fulfillment = &orderv1.Fulfillment{PaymentMethod: o.Method, FulfillTime: stamp(o.Fulfilled)}
+	}
 	if o.Hold != nil {
 		v.Hold = &orderv1.Hold{Reason: o.Hold.Reason, Detail: o.Hold.Detail}
 	}

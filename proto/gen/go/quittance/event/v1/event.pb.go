@@ -413,6 +413,139 @@ func (x *PaymentReturned) GetProviderReference() string {
 	return ""
 }
 
+// FulfillmentChanged: what the fulfilment URL learned of an order, all of it.
+type FulfillmentChanged struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	OrderId    string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	MerchantId string                 `protobuf:"bytes,2,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
+	// The logged-in user that the storefront signed; empty: none.
+	UserId string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// When the customer was sent back with success; unset: not yet.
+	FulfillTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=fulfill_time,json=fulfillTime,proto3" json:"fulfill_time,omitempty"`
+	// Grows with every change.
+	Revision      int64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FulfillmentChanged) Reset() {
+	*x = FulfillmentChanged{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FulfillmentChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FulfillmentChanged) ProtoMessage() {}
+
+func (x *FulfillmentChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FulfillmentChanged.ProtoReflect.Descriptor instead.
+func (*FulfillmentChanged) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *FulfillmentChanged) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *FulfillmentChanged) GetMerchantId() string {
+	if x != nil {
+		return x.MerchantId
+	}
+	return ""
+}
+
+func (x *FulfillmentChanged) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *FulfillmentChanged) GetFulfillTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FulfillTime
+	}
+	return nil
+}
+
+func (x *FulfillmentChanged) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// FulfillmentAcknowledged: the order knows this revision.
+type FulfillmentAcknowledged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	Revision      int64                  `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FulfillmentAcknowledged) Reset() {
+	*x = FulfillmentAcknowledged{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FulfillmentAcknowledged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FulfillmentAcknowledged) ProtoMessage() {}
+
+func (x *FulfillmentAcknowledged) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FulfillmentAcknowledged.ProtoReflect.Descriptor instead.
+func (*FulfillmentAcknowledged) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *FulfillmentAcknowledged) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *FulfillmentAcknowledged) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // OfflineConfirmed (payment.confirmed): the merchant says that money has arrived.
 type OfflineConfirmed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -427,7 +560,7 @@ type OfflineConfirmed struct {
 
 func (x *OfflineConfirmed) Reset() {
 	*x = OfflineConfirmed{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +572,7 @@ func (x *OfflineConfirmed) String() string {
 func (*OfflineConfirmed) ProtoMessage() {}
 
 func (x *OfflineConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +585,7 @@ func (x *OfflineConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineConfirmed.ProtoReflect.Descriptor instead.
 func (*OfflineConfirmed) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OfflineConfirmed) GetAttemptId() string {
@@ -515,7 +648,7 @@ type CallbackReceived struct {
 
 func (x *CallbackReceived) Reset() {
 	*x = CallbackReceived{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +660,7 @@ func (x *CallbackReceived) String() string {
 func (*CallbackReceived) ProtoMessage() {}
 
 func (x *CallbackReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +673,7 @@ func (x *CallbackReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackReceived.ProtoReflect.Descriptor instead.
 func (*CallbackReceived) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CallbackReceived) GetCallbackId() string {
@@ -643,7 +776,7 @@ type PaymentVerified struct {
 
 func (x *PaymentVerified) Reset() {
 	*x = PaymentVerified{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +788,7 @@ func (x *PaymentVerified) String() string {
 func (*PaymentVerified) ProtoMessage() {}
 
 func (x *PaymentVerified) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +801,7 @@ func (x *PaymentVerified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentVerified.ProtoReflect.Descriptor instead.
 func (*PaymentVerified) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PaymentVerified) GetAttemptId() string {
@@ -787,7 +920,7 @@ type CallbackAcknowledged struct {
 
 func (x *CallbackAcknowledged) Reset() {
 	*x = CallbackAcknowledged{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +932,7 @@ func (x *CallbackAcknowledged) String() string {
 func (*CallbackAcknowledged) ProtoMessage() {}
 
 func (x *CallbackAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +945,7 @@ func (x *CallbackAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackAcknowledged.ProtoReflect.Descriptor instead.
 func (*CallbackAcknowledged) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CallbackAcknowledged) GetCallbackIds() []string {
@@ -844,7 +977,7 @@ type CallbackRescued struct {
 
 func (x *CallbackRescued) Reset() {
 	*x = CallbackRescued{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +989,7 @@ func (x *CallbackRescued) String() string {
 func (*CallbackRescued) ProtoMessage() {}
 
 func (x *CallbackRescued) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +1002,7 @@ func (x *CallbackRescued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackRescued.ProtoReflect.Descriptor instead.
 func (*CallbackRescued) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CallbackRescued) GetDocument() []byte {
@@ -910,7 +1043,7 @@ type DeliveryCompleted struct {
 
 func (x *DeliveryCompleted) Reset() {
 	*x = DeliveryCompleted{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1055,7 @@ func (x *DeliveryCompleted) String() string {
 func (*DeliveryCompleted) ProtoMessage() {}
 
 func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1068,7 @@ func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCompleted.ProtoReflect.Descriptor instead.
 func (*DeliveryCompleted) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeliveryCompleted) GetDeliveryId() string {
@@ -988,7 +1121,7 @@ type DeliveryDelayed struct {
 
 func (x *DeliveryDelayed) Reset() {
 	*x = DeliveryDelayed{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1133,7 @@ func (x *DeliveryDelayed) String() string {
 func (*DeliveryDelayed) ProtoMessage() {}
 
 func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1146,7 @@ func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryDelayed.ProtoReflect.Descriptor instead.
 func (*DeliveryDelayed) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeliveryDelayed) GetDeliveryId() string {
@@ -1098,7 +1231,17 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
 	"merchantId\x12-\n" +
-	"\x12provider_reference\x18\x04 \x01(\tR\x11providerReference\"\xc7\x01\n" +
+	"\x12provider_reference\x18\x04 \x01(\tR\x11providerReference\"\xc4\x01\n" +
+	"\x12FulfillmentChanged\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
+	"\vmerchant_id\x18\x02 \x01(\tR\n" +
+	"merchantId\x12\x17\n" +
+	"\auser_id\x18\x03 \x01(\tR\x06userId\x12=\n" +
+	"\ffulfill_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vfulfillTime\x12\x1a\n" +
+	"\brevision\x18\x05 \x01(\x03R\brevision\"P\n" +
+	"\x17FulfillmentAcknowledged\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x03R\brevision\"\xc7\x01\n" +
 	"\x10OfflineConfirmed\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1187,47 +1330,50 @@ func file_quittance_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_quittance_event_v1_event_proto_rawDescData
 }
 
-var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_quittance_event_v1_event_proto_goTypes = []any{
-	(*OrderEvent)(nil),            // 0: quittance.event.v1.OrderEvent
-	(*PaymentAcknowledged)(nil),   // 1: quittance.event.v1.PaymentAcknowledged
-	(*DeliveryAcknowledged)(nil),  // 2: quittance.event.v1.DeliveryAcknowledged
-	(*PaymentStarted)(nil),        // 3: quittance.event.v1.PaymentStarted
-	(*PaymentReturned)(nil),       // 4: quittance.event.v1.PaymentReturned
-	(*OfflineConfirmed)(nil),      // 5: quittance.event.v1.OfflineConfirmed
-	(*CallbackReceived)(nil),      // 6: quittance.event.v1.CallbackReceived
-	(*PaymentVerified)(nil),       // 7: quittance.event.v1.PaymentVerified
-	(*CallbackAcknowledged)(nil),  // 8: quittance.event.v1.CallbackAcknowledged
-	(*CallbackRescued)(nil),       // 9: quittance.event.v1.CallbackRescued
-	(*DeliveryCompleted)(nil),     // 10: quittance.event.v1.DeliveryCompleted
-	(*DeliveryDelayed)(nil),       // 11: quittance.event.v1.DeliveryDelayed
-	nil,                           // 12: quittance.event.v1.OrderEvent.MailTextsEntry
-	(*v1.Order)(nil),              // 13: quittance.order.v1.Order
-	(*v1.Money)(nil),              // 14: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(v11.Outcome)(0),              // 16: quittance.verification.v1.Outcome
-	(v1.HoldReason)(0),            // 17: quittance.order.v1.HoldReason
-	(*v1.LineLicenses)(nil),       // 18: quittance.order.v1.LineLicenses
+	(*OrderEvent)(nil),              // 0: quittance.event.v1.OrderEvent
+	(*PaymentAcknowledged)(nil),     // 1: quittance.event.v1.PaymentAcknowledged
+	(*DeliveryAcknowledged)(nil),    // 2: quittance.event.v1.DeliveryAcknowledged
+	(*PaymentStarted)(nil),          // 3: quittance.event.v1.PaymentStarted
+	(*PaymentReturned)(nil),         // 4: quittance.event.v1.PaymentReturned
+	(*FulfillmentChanged)(nil),      // 5: quittance.event.v1.FulfillmentChanged
+	(*FulfillmentAcknowledged)(nil), // 6: quittance.event.v1.FulfillmentAcknowledged
+	(*OfflineConfirmed)(nil),        // 7: quittance.event.v1.OfflineConfirmed
+	(*CallbackReceived)(nil),        // 8: quittance.event.v1.CallbackReceived
+	(*PaymentVerified)(nil),         // 9: quittance.event.v1.PaymentVerified
+	(*CallbackAcknowledged)(nil),    // 10: quittance.event.v1.CallbackAcknowledged
+	(*CallbackRescued)(nil),         // 11: quittance.event.v1.CallbackRescued
+	(*DeliveryCompleted)(nil),       // 12: quittance.event.v1.DeliveryCompleted
+	(*DeliveryDelayed)(nil),         // 13: quittance.event.v1.DeliveryDelayed
+	nil,                             // 14: quittance.event.v1.OrderEvent.MailTextsEntry
+	(*v1.Order)(nil),                // 15: quittance.order.v1.Order
+	(*v1.Money)(nil),                // 16: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil),   // 17: google.protobuf.Timestamp
+	(v11.Outcome)(0),                // 18: quittance.verification.v1.Outcome
+	(v1.HoldReason)(0),              // 19: quittance.order.v1.HoldReason
+	(*v1.LineLicenses)(nil),         // 20: quittance.order.v1.LineLicenses
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
-	13, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
-	12, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
-	14, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
-	15, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
-	14, // 4: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
-	15, // 5: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
-	14, // 6: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
-	16, // 7: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
-	14, // 8: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
-	14, // 9: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
-	14, // 10: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
-	17, // 11: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
-	18, // 12: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	15, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
+	14, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
+	16, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
+	17, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
+	17, // 4: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
+	16, // 5: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
+	17, // 6: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
+	16, // 7: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
+	18, // 8: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
+	16, // 9: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
+	16, // 10: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
+	16, // 11: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
+	19, // 12: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
+	20, // 13: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_quittance_event_v1_event_proto_init() }
@@ -1241,7 +1387,7 @@ func file_quittance_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_event_v1_event_proto_rawDesc), len(file_quittance_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

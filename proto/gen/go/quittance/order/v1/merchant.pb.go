@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "quittance/proto/gen/go/quittance/access/v1"
 	reflect "reflect"
 	sync "sync"
@@ -33,6 +34,8 @@ type Merchant struct {
 	MailFrom string `protobuf:"bytes,3,opt,name=mail_from,json=mailFrom,proto3" json:"mail_from,omitempty"`
 	// Where orders may send the customer: scheme, host and optional path prefix.
 	ReturnUrlAllowList []string `protobuf:"bytes,4,rep,name=return_url_allow_list,json=returnUrlAllowList,proto3" json:"return_url_allow_list,omitempty"`
+	// Which return key is in use; PutMerchant leaves it as it is.
+	ReturnSigning *ReturnSigning `protobuf:"bytes,10,opt,name=return_signing,json=returnSigning,proto3" json:"return_signing,omitempty"`
 	// What customers' pages look like and say of the seller.
 	Storefront    *Storefront `protobuf:"bytes,20,opt,name=storefront,proto3" json:"storefront,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -93,6 +96,13 @@ func (x *Merchant) GetMailFrom() string {
 func (x *Merchant) GetReturnUrlAllowList() []string {
 	if x != nil {
 		return x.ReturnUrlAllowList
+	}
+	return nil
+}
+
+func (x *Merchant) GetReturnSigning() *ReturnSigning {
+	if x != nil {
+		return x.ReturnSigning
 	}
 	return nil
 }
@@ -224,6 +234,207 @@ func (x *Storefront) GetSignedLinksOnly() bool {
 	return false
 }
 
+// ReturnSigning says which of a merchant's return keys are in use. The keys
+// themselves are derived where they are needed and stored nowhere.
+type ReturnSigning struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the key, from 0.
+	Generation int64 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Until when the key before it is in use as well.
+	PreviousExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=previous_expire_time,json=previousExpireTime,proto3" json:"previous_expire_time,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *ReturnSigning) Reset() {
+	*x = ReturnSigning{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReturnSigning) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReturnSigning) ProtoMessage() {}
+
+func (x *ReturnSigning) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReturnSigning.ProtoReflect.Descriptor instead.
+func (*ReturnSigning) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ReturnSigning) GetGeneration() int64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ReturnSigning) GetPreviousExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousExpireTime
+	}
+	return nil
+}
+
+type GetReturnKeyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReturnKeyRequest) Reset() {
+	*x = GetReturnKeyRequest{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReturnKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReturnKeyRequest) ProtoMessage() {}
+
+func (x *GetReturnKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReturnKeyRequest.ProtoReflect.Descriptor instead.
+func (*GetReturnKeyRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
+}
+
+type RotateReturnKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long the old key stays in use beside the new one, at most 30 days; zero
+	// ends it at once.
+	Overlap       *durationpb.Duration `protobuf:"bytes,1,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateReturnKeyRequest) Reset() {
+	*x = RotateReturnKeyRequest{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateReturnKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateReturnKeyRequest) ProtoMessage() {}
+
+func (x *RotateReturnKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateReturnKeyRequest.ProtoReflect.Descriptor instead.
+func (*RotateReturnKeyRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RotateReturnKeyRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
+// ReturnKey is a secret that storefront and system share.
+type ReturnKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "qtr_…"; used as it is, as UTF-8.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// The key before it while it is still in use, else empty.
+	PreviousKey        string                 `protobuf:"bytes,2,opt,name=previous_key,json=previousKey,proto3" json:"previous_key,omitempty"`
+	PreviousExpireTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=previous_expire_time,json=previousExpireTime,proto3" json:"previous_expire_time,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *ReturnKey) Reset() {
+	*x = ReturnKey{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReturnKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReturnKey) ProtoMessage() {}
+
+func (x *ReturnKey) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReturnKey.ProtoReflect.Descriptor instead.
+func (*ReturnKey) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ReturnKey) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ReturnKey) GetPreviousKey() string {
+	if x != nil {
+		return x.PreviousKey
+	}
+	return ""
+}
+
+func (x *ReturnKey) GetPreviousExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PreviousExpireTime
+	}
+	return nil
+}
+
 type PutMerchantRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Merchant      *Merchant              `protobuf:"bytes,1,opt,name=merchant,proto3" json:"merchant,omitempty"`
@@ -233,7 +444,7 @@ type PutMerchantRequest struct {
 
 func (x *PutMerchantRequest) Reset() {
 	*x = PutMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -245,7 +456,7 @@ func (x *PutMerchantRequest) String() string {
 func (*PutMerchantRequest) ProtoMessage() {}
 
 func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -258,7 +469,7 @@ func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutMerchantRequest.ProtoReflect.Descriptor instead.
 func (*PutMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{2}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PutMerchantRequest) GetMerchant() *Merchant {
@@ -277,7 +488,7 @@ type GetMerchantRequest struct {
 
 func (x *GetMerchantRequest) Reset() {
 	*x = GetMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -289,7 +500,7 @@ func (x *GetMerchantRequest) String() string {
 func (*GetMerchantRequest) ProtoMessage() {}
 
 func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -302,7 +513,7 @@ func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMerchantRequest.ProtoReflect.Descriptor instead.
 func (*GetMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetMerchantRequest) GetMerchantId() string {
@@ -323,7 +534,7 @@ type RotateAPIKeyRequest struct {
 
 func (x *RotateAPIKeyRequest) Reset() {
 	*x = RotateAPIKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -335,7 +546,7 @@ func (x *RotateAPIKeyRequest) String() string {
 func (*RotateAPIKeyRequest) ProtoMessage() {}
 
 func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -348,7 +559,7 @@ func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RotateAPIKeyRequest) GetMerchantId() string {
@@ -374,7 +585,7 @@ type RotateAPIKeyResponse struct {
 
 func (x *RotateAPIKeyResponse) Reset() {
 	*x = RotateAPIKeyResponse{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -386,7 +597,7 @@ func (x *RotateAPIKeyResponse) String() string {
 func (*RotateAPIKeyResponse) ProtoMessage() {}
 
 func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -399,7 +610,7 @@ func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RotateAPIKeyResponse) GetApiKey() string {
@@ -428,7 +639,7 @@ type ProviderAccount struct {
 
 func (x *ProviderAccount) Reset() {
 	*x = ProviderAccount{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -440,7 +651,7 @@ func (x *ProviderAccount) String() string {
 func (*ProviderAccount) ProtoMessage() {}
 
 func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -453,7 +664,7 @@ func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderAccount.ProtoReflect.Descriptor instead.
 func (*ProviderAccount) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ProviderAccount) GetId() string {
@@ -509,7 +720,7 @@ type PutProviderAccountRequest struct {
 
 func (x *PutProviderAccountRequest) Reset() {
 	*x = PutProviderAccountRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -521,7 +732,7 @@ func (x *PutProviderAccountRequest) String() string {
 func (*PutProviderAccountRequest) ProtoMessage() {}
 
 func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -534,7 +745,7 @@ func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProviderAccountRequest.ProtoReflect.Descriptor instead.
 func (*PutProviderAccountRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{7}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PutProviderAccountRequest) GetAccount() *ProviderAccount {
@@ -555,12 +766,14 @@ var File_quittance_order_v1_merchant_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\n" +
-	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a quittance/access/v1/access.proto\"\xbe\x01\n" +
+	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\x88\x02\n" +
 	"\bMerchant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmail_from\x18\x03 \x01(\tR\bmailFrom\x121\n" +
-	"\x15return_url_allow_list\x18\x04 \x03(\tR\x12returnUrlAllowList\x12>\n" +
+	"\x15return_url_allow_list\x18\x04 \x03(\tR\x12returnUrlAllowList\x12H\n" +
+	"\x0ereturn_signing\x18\n" +
+	" \x01(\v2!.quittance.order.v1.ReturnSigningR\rreturnSigning\x12>\n" +
 	"\n" +
 	"storefront\x18\x14 \x01(\v2\x1e.quittance.order.v1.StorefrontR\n" +
 	"storefront\"\xa7\x02\n" +
@@ -575,7 +788,19 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\rterms_version\x18\x06 \x01(\tR\ftermsVersion\x12#\n" +
 	"\rsupport_email\x18\a \x01(\tR\fsupportEmail\x12#\n" +
 	"\rshow_licenses\x18\b \x01(\bR\fshowLicenses\x12*\n" +
-	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"N\n" +
+	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"}\n" +
+	"\rReturnSigning\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x03R\n" +
+	"generation\x12L\n" +
+	"\x14previous_expire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x12previousExpireTime\"\x15\n" +
+	"\x13GetReturnKeyRequest\"M\n" +
+	"\x16RotateReturnKeyRequest\x123\n" +
+	"\aoverlap\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\"\x8e\x01\n" +
+	"\tReturnKey\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12!\n" +
+	"\fprevious_key\x18\x02 \x01(\tR\vpreviousKey\x12L\n" +
+	"\x14previous_expire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x12previousExpireTime\"N\n" +
 	"\x12PutMerchantRequest\x128\n" +
 	"\bmerchant\x18\x01 \x01(\v2\x1c.quittance.order.v1.MerchantR\bmerchant\"5\n" +
 	"\x12GetMerchantRequest\x12\x1f\n" +
@@ -608,7 +833,10 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\vPutMerchant\x12&.quittance.order.v1.PutMerchantRequest\x1a\x1c.quittance.order.v1.Merchant\"\x04\xe8\xe0\x18\x03\x12Y\n" +
 	"\vGetMerchant\x12&.quittance.order.v1.GetMerchantRequest\x1a\x1c.quittance.order.v1.Merchant\"\x04\xe8\xe0\x18\x03\x12g\n" +
 	"\fRotateAPIKey\x12'.quittance.order.v1.RotateAPIKeyRequest\x1a(.quittance.order.v1.RotateAPIKeyResponse\"\x04\xe8\xe0\x18\x03\x12n\n" +
-	"\x12PutProviderAccount\x12-.quittance.order.v1.PutProviderAccountRequest\x1a#.quittance.order.v1.ProviderAccount\"\x04\xe8\xe0\x18\x03B\xc4\x01\n" +
+	"\x12PutProviderAccount\x12-.quittance.order.v1.PutProviderAccountRequest\x1a#.quittance.order.v1.ProviderAccount\"\x04\xe8\xe0\x18\x032\xcf\x01\n" +
+	"\vShopService\x12\\\n" +
+	"\fGetReturnKey\x12'.quittance.order.v1.GetReturnKeyRequest\x1a\x1d.quittance.order.v1.ReturnKey\"\x04\xe8\xe0\x18\x02\x12b\n" +
+	"\x0fRotateReturnKey\x12*.quittance.order.v1.RotateReturnKeyRequest\x1a\x1d.quittance.order.v1.ReturnKey\"\x04\xe8\xe0\x18\x02B\xc4\x01\n" +
 	"\x16com.quittance.order.v1B\rMerchantProtoP\x01Z1quittance/proto/gen/go/quittance/order/v1;orderv1\xa2\x02\x03QOX\xaa\x02\x12Quittance.Order.V1\xca\x02\x12Quittance\\Order\\V1\xe2\x02\x1eQuittance\\Order\\V1\\GPBMetadata\xea\x02\x14Quittance::Order::V1b\x06proto3"
 
 var (
@@ -623,40 +851,53 @@ func file_quittance_order_v1_merchant_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_merchant_proto_rawDescData
 }
 
-var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_quittance_order_v1_merchant_proto_goTypes = []any{
 	(*Merchant)(nil),                  // 0: quittance.order.v1.Merchant
 	(*Storefront)(nil),                // 1: quittance.order.v1.Storefront
-	(*PutMerchantRequest)(nil),        // 2: quittance.order.v1.PutMerchantRequest
-	(*GetMerchantRequest)(nil),        // 3: quittance.order.v1.GetMerchantRequest
-	(*RotateAPIKeyRequest)(nil),       // 4: quittance.order.v1.RotateAPIKeyRequest
-	(*RotateAPIKeyResponse)(nil),      // 5: quittance.order.v1.RotateAPIKeyResponse
-	(*ProviderAccount)(nil),           // 6: quittance.order.v1.ProviderAccount
-	(*PutProviderAccountRequest)(nil), // 7: quittance.order.v1.PutProviderAccountRequest
-	nil,                               // 8: quittance.order.v1.ProviderAccount.SettingsEntry
-	nil,                               // 9: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	(*durationpb.Duration)(nil),       // 10: google.protobuf.Duration
+	(*ReturnSigning)(nil),             // 2: quittance.order.v1.ReturnSigning
+	(*GetReturnKeyRequest)(nil),       // 3: quittance.order.v1.GetReturnKeyRequest
+	(*RotateReturnKeyRequest)(nil),    // 4: quittance.order.v1.RotateReturnKeyRequest
+	(*ReturnKey)(nil),                 // 5: quittance.order.v1.ReturnKey
+	(*PutMerchantRequest)(nil),        // 6: quittance.order.v1.PutMerchantRequest
+	(*GetMerchantRequest)(nil),        // 7: quittance.order.v1.GetMerchantRequest
+	(*RotateAPIKeyRequest)(nil),       // 8: quittance.order.v1.RotateAPIKeyRequest
+	(*RotateAPIKeyResponse)(nil),      // 9: quittance.order.v1.RotateAPIKeyResponse
+	(*ProviderAccount)(nil),           // 10: quittance.order.v1.ProviderAccount
+	(*PutProviderAccountRequest)(nil), // 11: quittance.order.v1.PutProviderAccountRequest
+	nil,                               // 12: quittance.order.v1.ProviderAccount.SettingsEntry
+	nil,                               // 13: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	(*timestamppb.Timestamp)(nil),     // 14: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 15: google.protobuf.Duration
 }
 var file_quittance_order_v1_merchant_proto_depIdxs = []int32{
-	1,  // 0: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
-	0,  // 1: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
-	10, // 2: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
-	8,  // 3: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
-	6,  // 4: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
-	9,  // 5: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	2,  // 6: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
-	3,  // 7: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
-	4,  // 8: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
-	7,  // 9: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
-	0,  // 10: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
-	0,  // 11: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
-	5,  // 12: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
-	6,  // 13: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	2,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
+	1,  // 1: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
+	14, // 2: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
+	15, // 3: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
+	14, // 4: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 5: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
+	15, // 6: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
+	12, // 7: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
+	10, // 8: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
+	13, // 9: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	6,  // 10: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
+	7,  // 11: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
+	8,  // 12: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
+	11, // 13: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
+	3,  // 14: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
+	4,  // 15: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
+	0,  // 16: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
+	0,  // 17: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
+	9,  // 18: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
+	10, // 19: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
+	5,  // 20: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
+	5,  // 21: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
+	16, // [16:22] is the sub-list for method output_type
+	10, // [10:16] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_merchant_proto_init() }
@@ -670,9 +911,9 @@ func file_quittance_order_v1_merchant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_merchant_proto_rawDesc), len(file_quittance_order_v1_merchant_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   14,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_quittance_order_v1_merchant_proto_goTypes,
 		DependencyIndexes: file_quittance_order_v1_merchant_proto_depIdxs,

@@ -249,3 +249,155 @@ var MerchantService_ServiceDesc = grpc.ServiceDesc{
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "quittance/order/v1/merchant.proto",
 }
+
+const (
+	ShopService_GetReturnKey_FullMethodName    = "/quittance.order.v1.ShopService/GetReturnKey"
+	ShopService_RotateReturnKey_FullMethodName = "/quittance.order.v1.ShopService/RotateReturnKey"
+)
+
+// ShopServiceClient is the client API for ShopService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// ShopService is the merchant's own: what its storefront shares with us.
+type ShopServiceClient interface {
+	// GetReturnKey shows the key with which customers' returns and access tokens
+	// are signed; docs/returns.md says how to verify them.
+	GetReturnKey(ctx context.Context, in *GetReturnKeyRequest, opts ...grpc.CallOption) (*ReturnKey, error)
+	// RotateReturnKey replaces the key. For the overlap everything is signed with
+	// both, so that a storefront that knows either can verify it.
+	RotateReturnKey(ctx context.Context, in *RotateReturnKeyRequest, opts ...grpc.CallOption) (*ReturnKey, error)
+}
+
+type shopServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewShopServiceClient(cc grpc.ClientConnInterface) ShopServiceClient {
+	return &shopServiceClient{cc}
+}
+
+func (c *shopServiceClient) GetReturnKey(ctx context.Context, in *GetReturnKeyRequest, opts ...grpc.CallOption) (*ReturnKey, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReturnKey)
+	err := c.cc.Invoke(ctx, ShopService_GetReturnKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shopServiceClient) RotateReturnKey(ctx context.Context, in *RotateReturnKeyRequest, opts ...grpc.CallOption) (*ReturnKey, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReturnKey)
+	err := c.cc.Invoke(ctx, ShopService_RotateReturnKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ShopServiceServer is the server API for ShopService service.
+// All implementations must embed UnimplementedShopServiceServer
+// for forward compatibility.
+//
+// ShopService is the merchant's own: what its storefront shares with us.
+type ShopServiceServer interface {
+	// GetReturnKey shows the key with which customers' returns and access tokens
+	// are signed; docs/returns.md says how to verify them.
+	GetReturnKey(context.Context, *GetReturnKeyRequest) (*ReturnKey, error)
+	// RotateReturnKey replaces the key. For the overlap everything is signed with
+	// both, so that a storefront that knows either can verify it.
+	RotateReturnKey(context.Context, *RotateReturnKeyRequest) (*ReturnKey, error)
+	mustEmbedUnimplementedShopServiceServer()
+}
+
+// UnimplementedShopServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedShopServiceServer struct{}
+
+func (UnimplementedShopServiceServer) GetReturnKey(context.Context, *GetReturnKeyRequest) (*ReturnKey, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReturnKey not implemented")
+}
+func (UnimplementedShopServiceServer) RotateReturnKey(context.Context, *RotateReturnKeyRequest) (*ReturnKey, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateReturnKey not implemented")
+}
+func (UnimplementedShopServiceServer) mustEmbedUnimplementedShopServiceServer() {}
+func (UnimplementedShopServiceServer) testEmbeddedByValue()                     {}
+
+// UnsafeShopServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to ShopServiceServer will
+// result in compilation errors.
+type UnsafeShopServiceServer interface {
+	mustEmbedUnimplementedShopServiceServer()
+}
+
+func RegisterShopServiceServer(s grpc.ServiceRegistrar, srv ShopServiceServer) {
+	// If the following call panics, it indicates UnimplementedShopServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&ShopService_ServiceDesc, srv)
+}
+
+func _ShopService_GetReturnKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReturnKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShopServiceServer).GetReturnKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShopService_GetReturnKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShopServiceServer).GetReturnKey(ctx, req.(*GetReturnKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ShopService_RotateReturnKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateReturnKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShopServiceServer).RotateReturnKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ShopService_RotateReturnKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShopServiceServer).RotateReturnKey(ctx, req.(*RotateReturnKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// ShopService_ServiceDesc is the grpc.ServiceDesc for ShopService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var ShopService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "quittance.order.v1.ShopService",
+	HandlerType: (*ShopServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "GetReturnKey",
+			Handler:    _ShopService_GetReturnKey_Handler,
+		},
+		{
+			MethodName: "RotateReturnKey",
+			Handler:    _ShopService_RotateReturnKey_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "quittance/order/v1/merchant.proto",
+}

@@ -509,9 +509,12 @@ type Order struct {
 	// Where the customer pays or sees the order: unguessable, for the customer only.
 	PayUrl string `protobuf:"bytes,21,opt,name=pay_url,json=payUrl,proto3" json:"pay_url,omitempty"`
 	// Human reason of the latest failed payment attempt, empty if none.
-	PaymentProblem string `protobuf:"bytes,22,opt,name=payment_problem,json=paymentProblem,proto3" json:"payment_problem,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	PaymentProblem string       `protobuf:"bytes,22,opt,name=payment_problem,json=paymentProblem,proto3" json:"payment_problem,omitempty"`
+	Fulfillment    *Fulfillment `protobuf:"bytes,27,opt,name=fulfillment,proto3" json:"fulfillment,omitempty"`
+	// The merchant's own id of the logged-in user who bought, empty if not known.
+	UserId        string `protobuf:"bytes,28,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Order) Reset() {
@@ -698,6 +701,76 @@ func (x *Order) GetPaymentProblem() string {
 	return ""
 }
 
+func (x *Order) GetFulfillment() *Fulfillment {
+	if x != nil {
+		return x.Fulfillment
+	}
+	return nil
+}
+
+func (x *Order) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// Fulfillment is how far the fulfilment URL brought an order.
+type Fulfillment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in CreateOrderRequest.
+	PaymentMethod string `protobuf:"bytes,1,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
+	// When the customer was sent back with "success" ("fulfilled" in the words of
+	// Connect); unset if that has not happened.
+	FulfillTime   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=fulfill_time,json=fulfillTime,proto3" json:"fulfill_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fulfillment) Reset() {
+	*x = Fulfillment{}
+	mi := &file_quittance_order_v1_order_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fulfillment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fulfillment) ProtoMessage() {}
+
+func (x *Fulfillment) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_order_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fulfillment.ProtoReflect.Descriptor instead.
+func (*Fulfillment) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Fulfillment) GetPaymentMethod() string {
+	if x != nil {
+		return x.PaymentMethod
+	}
+	return ""
+}
+
+func (x *Fulfillment) GetFulfillTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FulfillTime
+	}
+	return nil
+}
+
 type CreateOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1–64 characters; a retry with the same key creates nothing new.
@@ -713,14 +786,20 @@ type CreateOrderRequest struct {
 	// Already paid elsewhere: delivered without a payment.
 	Prepaid bool `protobuf:"varint,7,opt,name=prepaid,proto3" json:"prepaid,omitempty"`
 	// At most 20 pairs, keys up to 40, values up to 200 characters.
-	Metadata      map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Metadata map[string]string `protobuf:"bytes,8,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The merchant's own id of the logged-in user who buys, at most 100 characters.
+	UserId string `protobuf:"bytes,9,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// "other" or "sms": the merchant collects the money without the customer, so
+	// neither fulfilment URL nor pay page takes a payment. Empty: the customer
+	// pays.
+	PaymentMethod string `protobuf:"bytes,10,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateOrderRequest) Reset() {
 	*x = CreateOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -732,7 +811,7 @@ func (x *CreateOrderRequest) String() string {
 func (*CreateOrderRequest) ProtoMessage() {}
 
 func (x *CreateOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -745,7 +824,7 @@ func (x *CreateOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrderRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{4}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateOrderRequest) GetIdempotencyKey() string {
@@ -804,6 +883,20 @@ func (x *CreateOrderRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *CreateOrderRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *CreateOrderRequest) GetPaymentMethod() string {
+	if x != nil {
+		return x.PaymentMethod
+	}
+	return ""
+}
+
 // OrderItem asks for a quantity of a product.
 type OrderItem struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -816,7 +909,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +921,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +934,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{5}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OrderItem) GetProductId() string {
@@ -867,7 +960,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +972,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +985,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetOrderRequest) GetOrderId() string {
@@ -913,7 +1006,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -925,7 +1018,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -938,7 +1031,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{7}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListOrdersRequest) GetPageSize() int32 {
@@ -965,7 +1058,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1070,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1083,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{8}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -1016,7 +1109,7 @@ type WatchOrderRequest struct {
 
 func (x *WatchOrderRequest) Reset() {
 	*x = WatchOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1121,7 @@ func (x *WatchOrderRequest) String() string {
 func (*WatchOrderRequest) ProtoMessage() {}
 
 func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1134,7 @@ func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderRequest.ProtoReflect.Descriptor instead.
 func (*WatchOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{9}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchOrderRequest) GetOrderId() string {
@@ -1065,7 +1158,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1077,7 +1170,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1090,7 +1183,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{10}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListEventsRequest) GetPageSize() int32 {
@@ -1132,7 +1225,7 @@ type PublicEvent struct {
 
 func (x *PublicEvent) Reset() {
 	*x = PublicEvent{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1144,7 +1237,7 @@ func (x *PublicEvent) String() string {
 func (*PublicEvent) ProtoMessage() {}
 
 func (x *PublicEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1157,7 +1250,7 @@ func (x *PublicEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublicEvent.ProtoReflect.Descriptor instead.
 func (*PublicEvent) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{11}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PublicEvent) GetId() string {
@@ -1221,7 +1314,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1326,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1339,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{12}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListEventsResponse) GetEvents() []*PublicEvent {
@@ -1279,7 +1372,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1384,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1397,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{13}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelOrderRequest) GetOrderId() string {
@@ -1336,7 +1429,7 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\x06locale\x18\x03 \x01(\tR\x06locale\"V\n" +
 	"\x04Hold\x126\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1e.quittance.order.v1.HoldReasonR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xc3\b\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\"\x9f\t\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +
@@ -1363,10 +1456,15 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\bmetadata\x18\x13 \x03(\v2'.quittance.order.v1.Order.MetadataEntryR\bmetadata\x12)\n" +
 	"\x10delivery_problem\x18\x14 \x01(\tR\x0fdeliveryProblem\x12\x17\n" +
 	"\apay_url\x18\x15 \x01(\tR\x06payUrl\x12'\n" +
-	"\x0fpayment_problem\x18\x16 \x01(\tR\x0epaymentProblem\x1a;\n" +
+	"\x0fpayment_problem\x18\x16 \x01(\tR\x0epaymentProblem\x12A\n" +
+	"\vfulfillment\x18\x1b \x01(\v2\x1f.quittance.order.v1.FulfillmentR\vfulfillment\x12\x17\n" +
+	"\auser_id\x18\x1c \x01(\tR\x06userId\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xae\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"s\n" +
+	"\vFulfillment\x12%\n" +
+	"\x0epayment_method\x18\x01 \x01(\tR\rpaymentMethod\x12=\n" +
+	"\ffulfill_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vfulfillTime\"\xee\x03\n" +
 	"\x12CreateOrderRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x128\n" +
@@ -1376,7 +1474,10 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\n" +
 	"return_url\x18\x06 \x01(\tR\treturnUrl\x12\x18\n" +
 	"\aprepaid\x18\a \x01(\bR\aprepaid\x12P\n" +
-	"\bmetadata\x18\b \x03(\v24.quittance.order.v1.CreateOrderRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\b \x03(\v24.quittance.order.v1.CreateOrderRequest.MetadataEntryR\bmetadata\x12\x17\n" +
+	"\auser_id\x18\t \x01(\tR\x06userId\x12%\n" +
+	"\x0epayment_method\x18\n" +
+	" \x01(\tR\rpaymentMethod\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"F\n" +
@@ -1466,7 +1567,7 @@ func file_quittance_order_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_quittance_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_quittance_order_v1_order_proto_goTypes = []any{
 	(PaymentState)(0),             // 0: quittance.order.v1.PaymentState
 	(DeliveryState)(0),            // 1: quittance.order.v1.DeliveryState
@@ -1476,63 +1577,66 @@ var file_quittance_order_v1_order_proto_goTypes = []any{
 	(*Customer)(nil),              // 5: quittance.order.v1.Customer
 	(*Hold)(nil),                  // 6: quittance.order.v1.Hold
 	(*Order)(nil),                 // 7: quittance.order.v1.Order
-	(*CreateOrderRequest)(nil),    // 8: quittance.order.v1.CreateOrderRequest
-	(*OrderItem)(nil),             // 9: quittance.order.v1.OrderItem
-	(*GetOrderRequest)(nil),       // 10: quittance.order.v1.GetOrderRequest
-	(*ListOrdersRequest)(nil),     // 11: quittance.order.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 12: quittance.order.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),     // 13: quittance.order.v1.WatchOrderRequest
-	(*ListEventsRequest)(nil),     // 14: quittance.order.v1.ListEventsRequest
-	(*PublicEvent)(nil),           // 15: quittance.order.v1.PublicEvent
-	(*ListEventsResponse)(nil),    // 16: quittance.order.v1.ListEventsResponse
-	(*CancelOrderRequest)(nil),    // 17: quittance.order.v1.CancelOrderRequest
-	nil,                           // 18: quittance.order.v1.Order.MetadataEntry
-	nil,                           // 19: quittance.order.v1.CreateOrderRequest.MetadataEntry
-	(*Money)(nil),                 // 20: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*Fulfillment)(nil),           // 8: quittance.order.v1.Fulfillment
+	(*CreateOrderRequest)(nil),    // 9: quittance.order.v1.CreateOrderRequest
+	(*OrderItem)(nil),             // 10: quittance.order.v1.OrderItem
+	(*GetOrderRequest)(nil),       // 11: quittance.order.v1.GetOrderRequest
+	(*ListOrdersRequest)(nil),     // 12: quittance.order.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),    // 13: quittance.order.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),     // 14: quittance.order.v1.WatchOrderRequest
+	(*ListEventsRequest)(nil),     // 15: quittance.order.v1.ListEventsRequest
+	(*PublicEvent)(nil),           // 16: quittance.order.v1.PublicEvent
+	(*ListEventsResponse)(nil),    // 17: quittance.order.v1.ListEventsResponse
+	(*CancelOrderRequest)(nil),    // 18: quittance.order.v1.CancelOrderRequest
+	nil,                           // 19: quittance.order.v1.Order.MetadataEntry
+	nil,                           // 20: quittance.order.v1.CreateOrderRequest.MetadataEntry
+	(*Money)(nil),                 // 21: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 }
 var file_quittance_order_v1_order_proto_depIdxs = []int32{
-	20, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
-	20, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
+	21, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
+	21, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
 	3,  // 2: quittance.order.v1.Line.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
 	1,  // 3: quittance.order.v1.Line.delivery_state:type_name -> quittance.order.v1.DeliveryState
 	2,  // 4: quittance.order.v1.Hold.reason:type_name -> quittance.order.v1.HoldReason
 	5,  // 5: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
 	4,  // 6: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
-	20, // 7: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
+	21, // 7: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
 	0,  // 8: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
 	1,  // 9: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
 	6,  // 10: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
-	21, // 11: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	21, // 12: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
-	21, // 13: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
-	20, // 14: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
-	20, // 15: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
-	18, // 16: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
-	5,  // 17: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
-	9,  // 18: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
-	19, // 19: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
-	7,  // 20: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
-	21, // 21: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
-	7,  // 22: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
-	15, // 23: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
-	8,  // 24: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
-	10, // 25: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
-	11, // 26: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
-	13, // 27: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
-	14, // 28: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
-	17, // 29: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
-	7,  // 30: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
-	7,  // 31: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
-	12, // 32: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
-	7,  // 33: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
-	16, // 34: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
-	7,  // 35: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
-	30, // [30:36] is the sub-list for method output_type
-	24, // [24:30] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	22, // 11: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	22, // 12: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
+	22, // 13: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
+	21, // 14: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
+	21, // 15: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
+	19, // 16: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
+	8,  // 17: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
+	22, // 18: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
+	5,  // 19: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
+	10, // 20: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
+	20, // 21: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
+	7,  // 22: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
+	22, // 23: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
+	7,  // 24: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
+	16, // 25: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
+	9,  // 26: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
+	11, // 27: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
+	12, // 28: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
+	14, // 29: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
+	15, // 30: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
+	18, // 31: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
+	7,  // 32: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
+	7,  // 33: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
+	13, // 34: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
+	7,  // 35: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
+	17, // 36: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
+	7,  // 37: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
+	32, // [32:38] is the sub-list for method output_type
+	26, // [26:32] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_order_proto_init() }
@@ -1547,7 +1651,7 @@ func file_quittance_order_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_order_proto_rawDesc), len(file_quittance_order_v1_order_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -532,6 +532,103 @@ func (x *GetAttemptRequest) GetAttemptId() string {
 	return ""
 }
 
+type CheckAccessRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// accessToken of the return URL.
+	Token         string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckAccessRequest) Reset() {
+	*x = CheckAccessRequest{}
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckAccessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckAccessRequest) ProtoMessage() {}
+
+func (x *CheckAccessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckAccessRequest.ProtoReflect.Descriptor instead.
+func (*CheckAccessRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CheckAccessRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+type CheckAccessResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckAccessResponse) Reset() {
+	*x = CheckAccessResponse{}
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckAccessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckAccessResponse) ProtoMessage() {}
+
+func (x *CheckAccessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckAccessResponse.ProtoReflect.Descriptor instead.
+func (*CheckAccessResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CheckAccessResponse) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *CheckAccessResponse) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
 type ConfirmOfflineRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -546,7 +643,7 @@ type ConfirmOfflineRequest struct {
 
 func (x *ConfirmOfflineRequest) Reset() {
 	*x = ConfirmOfflineRequest{}
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[7]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +655,7 @@ func (x *ConfirmOfflineRequest) String() string {
 func (*ConfirmOfflineRequest) ProtoMessage() {}
 
 func (x *ConfirmOfflineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[7]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +668,7 @@ func (x *ConfirmOfflineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmOfflineRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmOfflineRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{7}
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ConfirmOfflineRequest) GetIdempotencyKey() string {
@@ -645,7 +742,13 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"account_id\x18\x03 \x01(\tR\taccountId\"2\n" +
 	"\x11GetAttemptRequest\x12\x1d\n" +
 	"\n" +
-	"attempt_id\x18\x01 \x01(\tR\tattemptId\"\xb9\x01\n" +
+	"attempt_id\x18\x01 \x01(\tR\tattemptId\"*\n" +
+	"\x12CheckAccessRequest\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\"m\n" +
+	"\x13CheckAccessResponse\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12;\n" +
+	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"\xb9\x01\n" +
 	"\x15ConfirmOfflineRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1d\n" +
 	"\n" +
@@ -659,12 +762,13 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\x14ATTEMPT_STATE_FAILED\x10\x03\x12\x1a\n" +
 	"\x16ATTEMPT_STATE_CANCELED\x10\x04\x12\x19\n" +
 	"\x15ATTEMPT_STATE_EXPIRED\x10\x05\x12\x1b\n" +
-	"\x17ATTEMPT_STATE_SUCCEEDED\x10\x062\x9a\x03\n" +
+	"\x17ATTEMPT_STATE_SUCCEEDED\x10\x062\x84\x04\n" +
 	"\x0ePaymentService\x12h\n" +
 	"\vListMethods\x12(.quittance.payment.v1.ListMethodsRequest\x1a).quittance.payment.v1.ListMethodsResponse\"\x04\xe8\xe0\x18\x02\x12^\n" +
 	"\fStartPayment\x12).quittance.payment.v1.StartPaymentRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12Z\n" +
 	"\n" +
-	"GetAttempt\x12'.quittance.payment.v1.GetAttemptRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12b\n" +
+	"GetAttempt\x12'.quittance.payment.v1.GetAttemptRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12h\n" +
+	"\vCheckAccess\x12(.quittance.payment.v1.CheckAccessRequest\x1a).quittance.payment.v1.CheckAccessResponse\"\x04\xe8\xe0\x18\x02\x12b\n" +
 	"\x0eConfirmOffline\x12+.quittance.payment.v1.ConfirmOfflineRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02B\xd1\x01\n" +
 	"\x18com.quittance.payment.v1B\fPaymentProtoP\x01Z5quittance/proto/gen/go/quittance/payment/v1;paymentv1\xa2\x02\x03QPX\xaa\x02\x14Quittance.Payment.V1\xca\x02\x14Quittance\\Payment\\V1\xe2\x02 Quittance\\Payment\\V1\\GPBMetadata\xea\x02\x16Quittance::Payment::V1b\x06proto3"
 
@@ -681,7 +785,7 @@ func file_quittance_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_quittance_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_quittance_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_quittance_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_quittance_payment_v1_payment_proto_goTypes = []any{
 	(AttemptState)(0),             // 0: quittance.payment.v1.AttemptState
 	(*Method)(nil),                // 1: quittance.payment.v1.Method
@@ -691,32 +795,37 @@ var file_quittance_payment_v1_payment_proto_goTypes = []any{
 	(*ListMethodsResponse)(nil),   // 5: quittance.payment.v1.ListMethodsResponse
 	(*StartPaymentRequest)(nil),   // 6: quittance.payment.v1.StartPaymentRequest
 	(*GetAttemptRequest)(nil),     // 7: quittance.payment.v1.GetAttemptRequest
-	(*ConfirmOfflineRequest)(nil), // 8: quittance.payment.v1.ConfirmOfflineRequest
-	nil,                           // 9: quittance.payment.v1.Redirect.FieldsEntry
-	(*v1.Money)(nil),              // 10: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*CheckAccessRequest)(nil),    // 8: quittance.payment.v1.CheckAccessRequest
+	(*CheckAccessResponse)(nil),   // 9: quittance.payment.v1.CheckAccessResponse
+	(*ConfirmOfflineRequest)(nil), // 10: quittance.payment.v1.ConfirmOfflineRequest
+	nil,                           // 11: quittance.payment.v1.Redirect.FieldsEntry
+	(*v1.Money)(nil),              // 12: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_quittance_payment_v1_payment_proto_depIdxs = []int32{
-	10, // 0: quittance.payment.v1.Attempt.amount:type_name -> quittance.order.v1.Money
+	12, // 0: quittance.payment.v1.Attempt.amount:type_name -> quittance.order.v1.Money
 	0,  // 1: quittance.payment.v1.Attempt.state:type_name -> quittance.payment.v1.AttemptState
 	3,  // 2: quittance.payment.v1.Attempt.redirect:type_name -> quittance.payment.v1.Redirect
-	11, // 3: quittance.payment.v1.Attempt.create_time:type_name -> google.protobuf.Timestamp
-	9,  // 4: quittance.payment.v1.Redirect.fields:type_name -> quittance.payment.v1.Redirect.FieldsEntry
+	13, // 3: quittance.payment.v1.Attempt.create_time:type_name -> google.protobuf.Timestamp
+	11, // 4: quittance.payment.v1.Redirect.fields:type_name -> quittance.payment.v1.Redirect.FieldsEntry
 	1,  // 5: quittance.payment.v1.ListMethodsResponse.methods:type_name -> quittance.payment.v1.Method
-	10, // 6: quittance.payment.v1.ConfirmOfflineRequest.amount:type_name -> quittance.order.v1.Money
-	4,  // 7: quittance.payment.v1.PaymentService.ListMethods:input_type -> quittance.payment.v1.ListMethodsRequest
-	6,  // 8: quittance.payment.v1.PaymentService.StartPayment:input_type -> quittance.payment.v1.StartPaymentRequest
-	7,  // 9: quittance.payment.v1.PaymentService.GetAttempt:input_type -> quittance.payment.v1.GetAttemptRequest
-	8,  // 10: quittance.payment.v1.PaymentService.ConfirmOffline:input_type -> quittance.payment.v1.ConfirmOfflineRequest
-	5,  // 11: quittance.payment.v1.PaymentService.ListMethods:output_type -> quittance.payment.v1.ListMethodsResponse
-	2,  // 12: quittance.payment.v1.PaymentService.StartPayment:output_type -> quittance.payment.v1.Attempt
-	2,  // 13: quittance.payment.v1.PaymentService.GetAttempt:output_type -> quittance.payment.v1.Attempt
-	2,  // 14: quittance.payment.v1.PaymentService.ConfirmOffline:output_type -> quittance.payment.v1.Attempt
-	11, // [11:15] is the sub-list for method output_type
-	7,  // [7:11] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	13, // 6: quittance.payment.v1.CheckAccessResponse.expire_time:type_name -> google.protobuf.Timestamp
+	12, // 7: quittance.payment.v1.ConfirmOfflineRequest.amount:type_name -> quittance.order.v1.Money
+	4,  // 8: quittance.payment.v1.PaymentService.ListMethods:input_type -> quittance.payment.v1.ListMethodsRequest
+	6,  // 9: quittance.payment.v1.PaymentService.StartPayment:input_type -> quittance.payment.v1.StartPaymentRequest
+	7,  // 10: quittance.payment.v1.PaymentService.GetAttempt:input_type -> quittance.payment.v1.GetAttemptRequest
+	8,  // 11: quittance.payment.v1.PaymentService.CheckAccess:input_type -> quittance.payment.v1.CheckAccessRequest
+	10, // 12: quittance.payment.v1.PaymentService.ConfirmOffline:input_type -> quittance.payment.v1.ConfirmOfflineRequest
+	5,  // 13: quittance.payment.v1.PaymentService.ListMethods:output_type -> quittance.payment.v1.ListMethodsResponse
+	2,  // 14: quittance.payment.v1.PaymentService.StartPayment:output_type -> quittance.payment.v1.Attempt
+	2,  // 15: quittance.payment.v1.PaymentService.GetAttempt:output_type -> quittance.payment.v1.Attempt
+	9,  // 16: quittance.payment.v1.PaymentService.CheckAccess:output_type -> quittance.payment.v1.CheckAccessResponse
+	2,  // 17: quittance.payment.v1.PaymentService.ConfirmOffline:output_type -> quittance.payment.v1.Attempt
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_quittance_payment_v1_payment_proto_init() }
@@ -730,7 +839,7 @@ func file_quittance_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_payment_v1_payment_proto_rawDesc), len(file_quittance_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	PaymentService_ListMethods_FullMethodName    = "/quittance.payment.v1.PaymentService/ListMethods"
 	PaymentService_StartPayment_FullMethodName   = "/quittance.payment.v1.PaymentService/StartPayment"
 	PaymentService_GetAttempt_FullMethodName     = "/quittance.payment.v1.PaymentService/GetAttempt"
+	PaymentService_CheckAccess_FullMethodName    = "/quittance.payment.v1.PaymentService/CheckAccess"
 	PaymentService_ConfirmOffline_FullMethodName = "/quittance.payment.v1.PaymentService/ConfirmOffline"
 )
 
@@ -37,6 +38,10 @@ type PaymentServiceClient interface {
 	StartPayment(ctx context.Context, in *StartPaymentRequest, opts ...grpc.CallOption) (*Attempt, error)
 	// GetAttempt reads one attempt.
 	GetAttempt(ctx context.Context, in *GetAttemptRequest, opts ...grpc.CallOption) (*Attempt, error)
+	// CheckAccess says which order an access token of a returning customer opens,
+	// NOT_FOUND if it is not valid (any more). docs/returns.md says how to check a
+	// token without asking.
+	CheckAccess(ctx context.Context, in *CheckAccessRequest, opts ...grpc.CallOption) (*CheckAccessResponse, error)
 	// ConfirmOffline says that the money of an offline attempt (bank transfer)
 	// has arrived: the merchant is the provider that is asked.
 	ConfirmOffline(ctx context.Context, in *ConfirmOfflineRequest, opts ...grpc.CallOption) (*Attempt, error)
@@ -80,6 +85,16 @@ func (c *paymentServiceClient) GetAttempt(ctx context.Context, in *GetAttemptReq
 	return out, nil
 }
 
+func (c *paymentServiceClient) CheckAccess(ctx context.Context, in *CheckAccessRequest, opts ...grpc.CallOption) (*CheckAccessResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckAccessResponse)
+	err := c.cc.Invoke(ctx, PaymentService_CheckAccess_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentServiceClient) ConfirmOffline(ctx context.Context, in *ConfirmOfflineRequest, opts ...grpc.CallOption) (*Attempt, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Attempt)
@@ -102,6 +117,10 @@ type PaymentServiceServer interface {
 	StartPayment(context.Context, *StartPaymentRequest) (*Attempt, error)
 	// GetAttempt reads one attempt.
 	GetAttempt(context.Context, *GetAttemptRequest) (*Attempt, error)
+	// CheckAccess says which order an access token of a returning customer opens,
+	// NOT_FOUND if it is not valid (any more). docs/returns.md says how to check a
+	// token without asking.
+	CheckAccess(context.Context, *CheckAccessRequest) (*CheckAccessResponse, error)
 	// ConfirmOffline says that the money of an offline attempt (bank transfer)
 	// has arrived: the merchant is the provider that is asked.
 	ConfirmOffline(context.Context, *ConfirmOfflineRequest) (*Attempt, error)
@@ -123,6 +142,9 @@ func (UnimplementedPaymentServiceServer) StartPayment(context.Context, *StartPay
 }
 func (UnimplementedPaymentServiceServer) GetAttempt(context.Context, *GetAttemptRequest) (*Attempt, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAttempt not implemented")
+}
+func (UnimplementedPaymentServiceServer) CheckAccess(context.Context, *CheckAccessRequest) (*CheckAccessResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckAccess not implemented")
 }
 func (UnimplementedPaymentServiceServer) ConfirmOffline(context.Context, *ConfirmOfflineRequest) (*Attempt, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmOffline not implemented")
@@ -202,6 +224,24 @@ func _PaymentService_GetAttempt_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_CheckAccess_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckAccessRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).CheckAccess(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_CheckAccess_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).CheckAccess(ctx, req.(*CheckAccessRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentService_ConfirmOffline_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ConfirmOfflineRequest)
 	if err := dec(in); err != nil {
@@ -238,6 +278,10 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetAttempt",
 			Handler:    _PaymentService_GetAttempt_Handler,
+		},
+		{
+			MethodName: "CheckAccess",
+			Handler:    _PaymentService_CheckAccess_Handler,
 		},
 		{
 			MethodName: "ConfirmOffline",
