@@ -55,6 +55,7 @@ type world struct {
 	sandbox       *client.Client
 	callbacks     callbackv1.CallbackServiceClient
 	orders        orderv1.OrderServiceClient
+	shops         orderv1.ShopServiceClient
 	payments      paymentv1.PaymentServiceClient
 	deliveries    deliveryv1.DeliveryServiceClient
 	verifications verificationv1.VerificationServiceClient
@@ -137,7 +138,9 @@ func (w *world) connect(key seal.Secret) {
 		w.t.Cleanup(func() { _ = conn.Close() })
 		return conn
 	}
-	w.orders, w.payments = orderv1.NewOrderServiceClient(dial(w.at.Order)), paymentv1.NewPaymentServiceClient(dial(w.at.Payment))
+	orders := dial(w.at.Order)
+	w.shops = orderv1.NewShopServiceClient(orders)
+	w.orders, w.payments = orderv1.NewOrderServiceClient(orders), paymentv1.NewPaymentServiceClient(dial(w.at.Payment))
 	w.deliveries, w.callbacks = deliveryv1.NewDeliveryServiceClient(dial(w.at.Delivery)), callbackv1.NewCallbackServiceClient(dial(w.at.Callback))
 	w.verifications = verificationv1.NewVerificationServiceClient(dial(w.at.Verification))
 	w.notifications = notificationv1.NewNotificationServiceClient(dial(w.at.Notification))

@@ -8,6 +8,7 @@ import (
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
 	"quittance/pkg/rpc"
+	"quittance/pkg/seal"
 	callbackv1 "quittance/proto/gen/go/quittance/callback/v1"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 	notificationv1 "quittance/proto/gen/go/quittance/notification/v1"
@@ -16,9 +17,31 @@ import (
 	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
 	"quittance/services/sandbox/client"
 	"quittance/services/standalone"
-
-	"quittance/pkg/seal"
 )
+
+// stranger is another merchant, with a key of its own.
+func (w *world) stranger() *world {
+	w.t.Helper()
+	merchants := w.merchants()
+	retried(w, merchants.PutMerchant, &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
+		Id: "stranger", Name: "Stranger", MailFrom: "a@stranger.example",
+	}})
+	key := retried(w, merchants.RotateAPIKey, &orderv1.RotateAPIKeyRequest{MerchantId: "stranger"})
+	s := &world{t: w.t, at: w.at}
+	s.connect(seal.Secret(key.GetApiKey()))
+	return s
+}
+
+// merchants is the operator's service.
+func (w *world) merchants() orderv1.MerchantServiceClient {
+	w.t.Helper()
+	conn, err := rpc.Dial(w.at.Order, rpc.DialOptions{APIKey: w.operatorKey})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close() })
+	return orderv1.NewMerchantServiceClient(conn)
+}
 
 // TestP8S25AnotherMerchantsKey: a stranger with a valid key of its own finds
 // none of the demo merchant's documents, by any method of any service.
@@ -29,23 +52,7 @@ func TestP8S25AnotherMerchantsKey(t *testing.T) {
 	o = w.awaitDelivered(o.GetId())
 	attempt := o.GetPaidAttemptId()
 
-	operator, err := rpc.Dial(w.at.Order, rpc.DialOptions{APIKey: w.operatorKey})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = operator.Close() }()
-	merchants := orderv1.NewMerchantServiceClient(operator)
-	if _, err := merchants.PutMerchant(t.Context(), &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
-		Id: "stranger", Name: "Stranger", MailFrom: "a@stranger.example",
-	}}); err != nil {
-		t.Fatal(err)
-	}
-	key, err := merchants.RotateAPIKey(t.Context(), &orderv1.RotateAPIKeyRequest{MerchantId: "stranger"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &world{t: t, at: w.at}
-	s.connect(seal.Secret(key.GetApiKey()))
+	s := w.stranger()
 	ctx := t.Context()
 
 	denied := map[string]error{}

@@ -18,6 +18,7 @@ import (
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 	"quittance/services/payment-redirect/internal/attempts"
 	"quittance/services/payment-redirect/internal/edge"
+	"quittance/services/payment-redirect/internal/fulfillments"
 	"quittance/services/payment-redirect/internal/handle"
 )
 
@@ -31,6 +32,9 @@ const Stylesheet = edge.Stylesheet
 // defaultReturnWait is how long a returning browser waits by default.
 const defaultReturnWait = 5 * time.Second
 
+// defaultAccessFor is how long an access token holds by default.
+const defaultAccessFor = 30 * time.Minute
+
 // Config is what the service itself needs to know.
 type Config struct {
 	// PublicURL is where customers reach /pay, /return and /orders.
@@ -40,6 +44,8 @@ type Config struct {
 	// ReturnWait is how long a returning browser waits for the provider's
 	// answer: 5 s.
 	ReturnWait time.Duration `env:"RETURN_WAIT" envDefault:"5s" doc:"How long a returning customer waits for the provider's answer"`
+	// AccessFor is how long after a payment its customer's access token holds.
+	AccessFor time.Duration `env:"ACCESS_FOR" envDefault:"30m" doc:"How long after the payment the access token of a customer who came back paid holds"`
 }
 
 // Service is the payment-redirect service.
@@ -62,6 +68,9 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, fmt.Errorf("callback URL: %w", err)
 	}
+	if cfg.AccessFor <= 0 {
+		cfg.AccessFor = defaultAccessFor
+	}
 	if cfg.ReturnWait <= 0 {
 		cfg.ReturnWait = defaultReturnWait
 	}
@@ -77,11 +86,18 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	base.On(event.PaymentVerified, (&handle.Handlers{Attempts: as}).PaymentVerified)
+	fs, err := fulfillments.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	h := &handle.Handlers{Attempts: as, Fulfillments: fs}
+	base.On(event.PaymentVerified, h.PaymentVerified)
+	base.On(event.FulfillmentAcknowledged, h.FulfillmentAcknowledged)
 
 	checkout := &edge.Checkout{
-		Attempts: as, Orders: orderv1.NewReferenceServiceClient(orders), Reference: ref,
+		Attempts: as, Fulfillments: fs, Orders: orderv1.NewReferenceServiceClient(orders), Reference: ref,
 		Providers: registry.New(&http.Client{}), PublicURL: publicURL, CallbackURL: callbackURL,
+		AccessFor: cfg.AccessFor,
 	}
 	pages, err := edge.NewPages(checkout, cfg.ReturnWait)
 	if err != nil {

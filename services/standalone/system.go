@@ -196,7 +196,7 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 		return err
 	}
 	pay, err := paymentredirect.New(ctx, deps[paymentredirect.Name], paymentredirect.Config{
-		PublicURL: s.cfg.PublicURL, CallbackURL: s.cfg.PublicURL, ReturnWait: s.cfg.ReturnWait,
+		PublicURL: s.cfg.PublicURL, CallbackURL: s.cfg.PublicURL, ReturnWait: s.cfg.ReturnWait, AccessFor: s.cfg.AccessFor,
 	}, s.orders)
 	if err != nil {
 		return err

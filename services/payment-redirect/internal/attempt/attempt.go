@@ -55,6 +55,10 @@ type Attempt struct {
 	Email       string `json:"email,omitempty"`
 	Locale      string `json:"locale,omitempty"`
 
+	// Back is the return URL of the fulfilment URL that led here; empty: the
+	// order's own.
+	Back string `json:"back,omitempty"`
+
 	// Returns are the different ways in which the browser came back.
 	Returns []Return `json:"returns,omitempty"`
 	// Confirmed is what the merchant says has arrived, for offline attempts.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"quittance/pkg/docstore"
@@ -15,6 +16,7 @@ import (
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/payment-redirect/internal/attempt"
 	"quittance/services/payment-redirect/internal/attempts"
+	"quittance/services/payment-redirect/internal/fulfillments"
 )
 
 // maxDescription bounds what a provider's page is told of an order.
@@ -22,10 +24,13 @@ const maxDescription = 200
 
 // Checkout starts payments, for storefronts and for our own pages.
 type Checkout struct {
-	Attempts  *attempts.Attempts
-	Orders    Orders
-	Reference *reference.Copy
-	Providers *registry.Registry
+	Attempts     *attempts.Attempts
+	Fulfillments *fulfillments.Fulfillments
+	Orders       Orders
+	Reference    *reference.Copy
+	Providers    *registry.Registry
+	// AccessFor is how long after a payment its customer's access token holds.
+	AccessFor time.Duration
 	// PublicURL and CallbackURL are base URLs without a slash at the end.
 	PublicURL   string
 	CallbackURL string
@@ -77,8 +82,8 @@ func (c *Checkout) order(ctx context.Context, merchant, orderID string) (*orderv
 // methods lists how an order can be paid: the merchant's accounts whose
 // provider takes such a payment. An order that can't be paid has none.
 func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, error) {
-	if unpayable(o) != "" {
-		return nil, nil
+	if unpayable(o) != "" || o.GetFulfillment().GetPaymentMethod() != "" {
+		return nil, nil // paid, over, or collected without the customer
 	}
 	accounts, err := c.Reference.Accounts(ctx, o.GetMerchantId())
 	if err != nil {
@@ -98,9 +103,16 @@ func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, err
 	return out, nil
 }
 
+// Via is how a customer came to pay.
+type Via struct {
+	// Back is where the fulfilment URL asked to be led back to; empty: to the
+	// order's own return URL.
+	Back string
+}
+
 // start opens an attempt for a merchant's own order. docstore.ErrExists if the
 // id is taken; a fault.KindExhausted if the order has too many attempts.
-func (c *Checkout) start(ctx context.Context, o *orderv1.Order, accountID, attemptID, request string) (*docstore.Doc[attempt.Attempt], error) {
+func (c *Checkout) start(ctx context.Context, o *orderv1.Order, accountID, attemptID, request string, via Via) (*docstore.Doc[attempt.Attempt], error) {
 	if why := unpayable(o); why != "" {
 		return nil, fault.Conflict("order %s can't be paid: %s", o.GetId(), why)
 	}
@@ -114,7 +126,7 @@ func (c *Checkout) start(ctx context.Context, o *orderv1.Order, accountID, attem
 	}
 	a := &attempt.Attempt{
 		ID: attemptID, Merchant: o.GetMerchantId(), Order: o.GetId(), Account: accountID, Provider: account.GetProvider(),
-		Amount: amountOf(o.GetTotal()), Request: request,
+		Amount: amountOf(o.GetTotal()), Request: request, Back: via.Back,
 		Description: describe(o), Email: o.GetCustomer().GetEmail(), Locale: o.GetCustomer().GetLocale(),
 	}
 	if _, err := c.redirect(ctx, a); err != nil {

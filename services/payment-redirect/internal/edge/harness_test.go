@@ -32,6 +32,7 @@ import (
 	"quittance/pkg/provider/offline"
 	"quittance/pkg/provider/registry"
 	"quittance/pkg/reference"
+	"quittance/pkg/returns"
 	"quittance/pkg/rpc"
 	"quittance/pkg/seal"
 	"quittance/pkg/service"
@@ -42,6 +43,7 @@ import (
 	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
 	"quittance/services/payment-redirect/internal/attempts"
 	"quittance/services/payment-redirect/internal/edge"
+	"quittance/services/payment-redirect/internal/fulfillments"
 	"quittance/services/payment-redirect/internal/handle"
 )
 
@@ -89,8 +91,12 @@ func newWorld(t testing.TB) *world {
 	if w.attempts, err = attempts.Open(t.Context(), base); err != nil {
 		t.Fatal(err)
 	}
+	filled, err := fulfillments.Open(t.Context(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
 	checkout := &edge.Checkout{
-		Attempts: w.attempts, Orders: client, Reference: w.ref, PublicURL: publicURL, CallbackURL: "https://in.example.org",
+		Attempts: w.attempts, Fulfillments: filled, AccessFor: time.Hour, Orders: client, Reference: w.ref, PublicURL: publicURL, CallbackURL: "https://in.example.org",
 		Providers: registry.Of(flexpay.New(http.DefaultClient), offline.New(), paper{}),
 	}
 	w.payments = &edge.Payments{Checkout: checkout}
@@ -108,7 +114,9 @@ func newWorld(t testing.TB) *world {
 	for _, typ := range reference.Types() {
 		base.On(typ, w.ref.Handle)
 	}
-	base.On(event.PaymentVerified, (&handle.Handlers{Attempts: w.attempts}).PaymentVerified)
+	h := &handle.Handlers{Attempts: w.attempts, Fulfillments: filled}
+	base.On(event.PaymentVerified, h.PaymentVerified)
+	base.On(event.FulfillmentAcknowledged, h.FulfillmentAcknowledged)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- base.Run(ctx) }()
@@ -126,7 +134,9 @@ func newWorld(t testing.TB) *world {
 // does, and another merchant with one.
 func (w *world) addMerchant() {
 	w.refer(reference.KindMerchant, merchant, &orderv1.Reference{Item: &orderv1.Reference_Merchant{
-		Merchant: &orderv1.Merchant{Id: merchant, Name: "Acme <Software>"},
+		Merchant: &orderv1.Merchant{
+			Id: merchant, Name: "Acme <Software>", ReturnUrlAllowList: []string{"https://shop.example.org/back"},
+		},
 	}})
 	w.addAccount(merchant, cards, "flexpay", "Credit card", map[string]string{
 		"shop_id": "68849", "base_url": "https://secure.example.org/flexpay",
@@ -232,12 +242,31 @@ func (w *world) shows(rec *httptest.ResponseRecorder, status int, words ...strin
 	}
 }
 
-// leads checks where a browser is sent.
+// leads checks where a browser is sent, apart from a shop's signature.
 func (w *world) leads(rec *httptest.ResponseRecorder, target string) {
 	w.t.Helper()
-	if rec.Code != http.StatusSeeOther || rec.Header().Get("Location") != target {
-		w.t.Errorf("answered %d to %q, want 303 to %q", rec.Code, rec.Header().Get("Location"), target)
+	if got := w.unsigned(rec.Header().Get("Location")); rec.Code != http.StatusSeeOther || got != target {
+		w.t.Errorf("answered %d to %q, want 303 to %q", rec.Code, got, target)
 	}
+}
+
+// unsigned is the way back to a shop without time and signature, which it
+// verifies as the shop does (S6). Other places stay as they are.
+func (w *world) unsigned(location string) string {
+	w.t.Helper()
+	u, err := url.Parse(location)
+	if err != nil || !u.Query().Has(returns.StatusParam) {
+		return location
+	}
+	keys, err := w.ref.ReturnKeys(w.t.Context(), merchant)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := returns.Verify(u.Query(), keys, time.Now(), time.Minute); err != nil {
+		w.t.Errorf("%s: %v", location, err)
+	}
+	bare, _, _ := strings.Cut(location, "&"+returns.TimeParam+"=")
+	return bare
 }
 
 // watched is a bus that notes what is published.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"quittance/pkg/docstore"
+	"quittance/pkg/provider"
 	"quittance/pkg/words"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
@@ -144,11 +145,16 @@ func (p *Pages) how(w http.ResponseWriter, r *http.Request) {
 	data := p.about(r, o)
 	data.Title = data.T("offline.title")
 	data.ToOrder, data.ToPay = keep(r, p.orderPath(o)), keep(r, p.payPath(o))
-	data.Transfer = &transfer{Amount: data.L.Money(doc.Body.Amount), Reference: doc.Body.ID, Text: to.Instructions}
-	if t := to.Transfer; t != nil {
-		data.Transfer.Beneficiary, data.Transfer.Account, data.Transfer.Text = t.Beneficiary, t.Account, t.Text
-	}
+	data.transfer(&doc.Body, to)
 	p.show(w, r, http.StatusOK, "offline.html", data)
+}
+
+// transfer says how to pay an offline attempt.
+func (p *page) transfer(a *attempt.Attempt, to provider.Redirect) {
+	p.Transfer = &transfer{Amount: p.L.Money(a.Amount), Reference: a.ID, Text: to.Instructions}
+	if t := to.Transfer; t != nil {
+		p.Transfer.Beneficiary, p.Transfer.Account, p.Transfer.Text = t.Beneficiary, t.Account, t.Text
+	}
 }
 
 // transfer is what a customer needs to pay by hand.

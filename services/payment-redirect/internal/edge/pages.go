@@ -54,6 +54,8 @@ func (p *Pages) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /orders/{token}", p.order)
 	mux.HandleFunc("GET /orders/{token}/receipt", p.receipt)
 	mux.Handle("GET /orders/{token}/events", web.Live(http.HandlerFunc(p.events)))
+	mux.HandleFunc("GET /fulfillment", p.fulfill)
+	mux.Handle("POST /fulfillment", p.ours(p.fulfillBy))
 
 	// A return may be answered late; it gets its own time to be written.
 	late := web.WriteTimeout(p.returnWait + 2*lookupWait + 20*time.Second)
@@ -112,7 +114,8 @@ func (p *Pages) about(r *http.Request, o *orderv1.Order) page {
 		})
 	}
 	if o.GetReturnUrl() != "" {
-		data.ToShop = backToShop(o, fulfillment(o, p.payer(ctx, o)))
+		// Without the shop's key there is no link rather than an unsigned one.
+		data.ToShop, _ = p.checkout.back(ctx, o, o.GetReturnUrl(), fulfillment(o, p.payer(ctx, o)), nil)
 	}
 	return data
 }

@@ -226,7 +226,7 @@ func TestOrderPageSaysWhereTheOrderIs(t *testing.T) {
 		})
 		rec := w.get("/orders/" + token)
 		w.shows(rec, http.StatusOK, tt.words,
-			`href="https://shop.example.org/thanks?cart=7&amp;orderId=`+o.GetId()+"&amp;fulfillmentStatus="+tt.status+`"`)
+			`href="https://shop.example.org/thanks?cart=7&amp;orderId=`+o.GetId()+"&amp;fulfillmentStatus="+tt.status+"&amp;fulfillmentTime=")
 		if refreshes := strings.Contains(rec.Body.String(), `http-equiv="refresh" content="3"`); refreshes == tt.final {
 			t.Errorf("%s, %s: refreshes: %t", tt.payment, tt.delivery, refreshes)
 		}

@@ -77,14 +77,18 @@ func (p *Pages) offer(w http.ResponseWriter, r *http.Request, status int, o *ord
 	} else {
 		data.Problem, data.Why = whyAgain(data.L, o, latest(list))
 	}
-	var targets []string
 	data.Methods = choices(methods, r.FormValue("method"))
+	p.show(w, r, status, "pay.html", data, targets(methods)...)
+}
+
+// targets are where the pay form may lead to: it is answered with a redirect.
+func targets(methods []method) (out []string) {
 	for _, m := range methods {
 		if m.sample.URL != "" {
-			targets = append(targets, m.sample.URL) // the form is answered with a redirect to there
+			out = append(out, m.sample.URL)
 		}
 	}
-	p.show(w, r, status, "pay.html", data, targets...)
+	return out
 }
 
 // choices are the ways to pay, with the wanted or the only one chosen.
@@ -155,7 +159,7 @@ func (p *Pages) choose(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	a, err := p.startOnce(r.Context(), o, chosen, key)
+	a, err := p.startOnce(r.Context(), o, chosen, key, Via{})
 	switch fault.KindOf(err) {
 	case fault.KindConflict, fault.KindInvalid:
 		redirect(w, keep(r, p.payPath(o))) // order or method have changed since: the page says how
@@ -186,9 +190,9 @@ func offered(methods []method, account string) bool {
 }
 
 // startOnce starts an attempt, or finds the one that the same form has started.
-func (p *Pages) startOnce(ctx context.Context, o *orderv1.Order, account, key string) (*attempt.Attempt, error) {
+func (p *Pages) startOnce(ctx context.Context, o *orderv1.Order, account, key string, via Via) (*attempt.Attempt, error) {
 	attemptID := p.attemptOf(o, account, key)
-	doc, err := p.checkout.start(ctx, o, account, attemptID, key)
+	doc, err := p.checkout.start(ctx, o, account, attemptID, key, via)
 	if errors.Is(err, docstore.ErrExists) {
 		doc, err = p.checkout.Attempts.For(o.GetMerchantId()).Get(ctx, attemptID)
 	}

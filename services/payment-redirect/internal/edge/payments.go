@@ -15,6 +15,7 @@ import (
 	"quittance/pkg/money"
 	"quittance/pkg/provider"
 	"quittance/pkg/provider/offline"
+	"quittance/pkg/returns"
 	"quittance/pkg/rpc"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
@@ -27,6 +28,7 @@ const (
 	maxID          = 64
 	maxAccount     = 40
 	maxTransaction = 100
+	maxAccess      = 300
 )
 
 // Payments implements PaymentService.
@@ -83,7 +85,7 @@ func (s *Payments) StartPayment(ctx context.Context, req *paymentv1.StartPayment
 		if o, err = s.Checkout.order(ctx, merchant, req.GetOrderId()); err != nil {
 			return nil, err
 		}
-		doc, err = s.Checkout.start(ctx, o, req.GetAccountId(), attemptID, hash)
+		doc, err = s.Checkout.start(ctx, o, req.GetAccountId(), attemptID, hash, Via{})
 	}
 	if errors.Is(err, docstore.ErrExists) {
 		doc, err = mine.Get(ctx, attemptID)
@@ -117,6 +119,24 @@ func (s *Payments) GetAttempt(ctx context.Context, req *paymentv1.GetAttemptRequ
 		return nil, missing(err, "attempt %q", req.GetAttemptId())
 	}
 	return s.answer(ctx, &doc.Body), nil
+}
+
+// CheckAccess implements PaymentService.
+func (s *Payments) CheckAccess(ctx context.Context, req *paymentv1.CheckAccessRequest) (*paymentv1.CheckAccessResponse, error) {
+	var v fault.Validation
+	text(&v, "token", req.GetToken(), 1, maxAccess)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	keys, err := s.Checkout.returnKeys(ctx, rpc.MerchantID(ctx))
+	if err != nil {
+		return nil, err
+	}
+	order, end, err := returns.CheckAccess(req.GetToken(), keys, s.Checkout.Attempts.Now())
+	if err != nil {
+		return nil, fault.NotFound("access: the token is not valid, or not any more").Because(err)
+	}
+	return &paymentv1.CheckAccessResponse{OrderId: order, ExpireTime: timestamppb.New(end)}, nil
 }
 
 // ConfirmOffline implements PaymentService.

@@ -54,11 +54,32 @@ func (p *Pages) onwards(w http.ResponseWriter, r *http.Request, a *attempt.Attem
 	}
 	status := fulfillment(o, a)
 	web.Annotate(r.Context(), slog.String("attempt", a.ID), slog.String("order", o.GetId()), slog.String("fulfillment", status))
-	if o.GetReturnUrl() == "" {
+	p.toShop(w, r, o, a, status)
+}
+
+// toShop sends the browser that comes from an attempt to where the shop wants
+// it, or to the order's page.
+func (p *Pages) toShop(w http.ResponseWriter, r *http.Request, o *orderv1.Order, a *attempt.Attempt, status string) {
+	back := a.Back
+	if back == "" {
+		back = o.GetReturnUrl()
+	}
+	if back == "" {
 		redirect(w, p.orderPath(o))
 		return
 	}
-	redirect(w, backToShop(o, status))
+	if a.Back != "" {
+		if err := p.learn(r.Context(), o, "", status); err != nil {
+			p.fail(w, r, err)
+			return
+		}
+	}
+	target, err := p.checkout.back(r.Context(), o, back, status, a)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	redirect(w, target)
 }
 
 // record notes that the browser came back. It does so even if the browser goes

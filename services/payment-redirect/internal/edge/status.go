@@ -4,23 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"quittance/pkg/provider/offline"
+	"quittance/pkg/returns"
 	"quittance/pkg/web"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 	"quittance/services/payment-redirect/internal/attempt"
-)
-
-// Words of fulfillmentStatus, which the shop reads from its return URL.
-const (
-	fulfilled = "success"
-	canceled  = "cancel"
-	failed    = "error"
-	unsure    = "unknown"
 )
 
 // The order page looks again after refresh, and after refreshOld if the order
@@ -36,31 +27,31 @@ const (
 func fulfillment(o *orderv1.Order, a *attempt.Attempt) string {
 	switch o.GetPaymentState() {
 	case orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
-		return fulfilled
+		return returns.Success
 	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
 		if delivering(o, a) {
-			return fulfilled
+			return returns.Success
 		}
-		return unsure
+		return returns.Unknown
 	case orderv1.PaymentState_PAYMENT_STATE_UNPAID, orderv1.PaymentState_PAYMENT_STATE_CANCELED,
 		orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
 		if a == nil {
-			return unsure
+			return returns.Unknown
 		}
 	case orderv1.PaymentState_PAYMENT_STATE_ON_HOLD, orderv1.PaymentState_PAYMENT_STATE_REFUNDED,
 		orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK, orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
-		return unsure
+		return returns.Unknown
 	}
 	switch a.State() {
 	case paymentv1.AttemptState_ATTEMPT_STATE_CANCELED:
-		return canceled
+		return returns.Cancel
 	case paymentv1.AttemptState_ATTEMPT_STATE_FAILED:
-		return failed
+		return returns.Error
 	case paymentv1.AttemptState_ATTEMPT_STATE_UNSPECIFIED, paymentv1.AttemptState_ATTEMPT_STATE_STARTED,
 		paymentv1.AttemptState_ATTEMPT_STATE_PENDING, paymentv1.AttemptState_ATTEMPT_STATE_EXPIRED,
 		paymentv1.AttemptState_ATTEMPT_STATE_SUCCEEDED:
 	}
-	return unsure
+	return returns.Unknown
 }
 
 // delivering: authorized money is enough here, and the order is on its way.
@@ -84,29 +75,6 @@ func (p *Pages) payer(ctx context.Context, o *orderv1.Order) *attempt.Attempt {
 		return nil
 	}
 	return &doc.Body
-}
-
-// backToShop is the order's return URL with its query kept, and with the order
-// and the status added. What the URL itself says of these two is dropped.
-func backToShop(o *orderv1.Order, status string) string {
-	const orderParam, statusParam = "orderId", "fulfillmentStatus"
-	u, err := url.Parse(o.GetReturnUrl())
-	if err != nil {
-		return o.GetReturnUrl()
-	}
-	var kept []string
-	for part := range strings.SplitSeq(u.RawQuery, "&") {
-		name, _, _ := strings.Cut(part, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil {
-			name = decoded
-		}
-		if part != "" && name != orderParam && name != statusParam {
-			kept = append(kept, part)
-		}
-	}
-	kept = append(kept, orderParam+"="+url.QueryEscape(o.GetId()), statusParam+"="+status)
-	u.RawQuery = strings.Join(kept, "&")
-	return u.String()
 }
 
 // order shows how far an order came, in the words of a customer.

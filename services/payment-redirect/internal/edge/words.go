@@ -51,6 +51,8 @@ const (
 	sayNotAllowed  situation = "say.not_allowed"
 	sayForeign     situation = "say.foreign"
 	sayTooMany     situation = "say.too_many"
+	sayNoCustomer  situation = "say.no_customer"
+	sayBadLink     situation = "say.bad_link"
 )
 
 // langParam is the query parameter by which a page is asked for in a language.

@@ -1,5 +1,5 @@
 // Package handle takes what verification says of payments and applies it to
-// attempts. A handler only writes.
+// attempts, and the order's answers about fulfillments. A handler only writes.
 package handle
 
 import (
@@ -12,11 +12,13 @@ import (
 	"quittance/pkg/event"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	"quittance/services/payment-redirect/internal/attempts"
+	"quittance/services/payment-redirect/internal/fulfillments"
 )
 
-// Handlers applies events to attempts.
+// Handlers applies events to attempts and fulfillments.
 type Handlers struct {
-	Attempts *attempts.Attempts
+	Attempts     *attempts.Attempts
+	Fulfillments *fulfillments.Fulfillments
 }
 
 // PaymentVerified merges what a provider said of an attempt. Attempts are never
