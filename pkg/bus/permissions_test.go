@@ -28,7 +28,7 @@ import (
 // them.
 var publishes = bus.Table{
 	"order": slices.Concat(event.Public, []string{
-		event.PaymentAcknowledged, event.DeliveryAcknowledged, event.FulfillmentAcknowledged,
+		event.PaymentAcknowledged, event.DeliveryAcknowledged, event.FulfillmentAcknowledged, event.RefundRequested,
 		event.RefMerchant, event.RefKey, event.RefAccount, event.RefProduct,
 	}),
 	"payment":      {event.PaymentStarted, event.PaymentReturned, event.PaymentConfirmed, event.FulfillmentChanged},

@@ -30,6 +30,7 @@ func Topology() Table {
 			// The order's answers to payment.verified.
 			event.PaymentSucceeded, event.PaymentFailed, event.PaymentDuplicate, event.OrderOnHold,
 			event.OrderRefunded, event.OrderCanceled, event.PaymentAcknowledged,
+			event.RefundRequested,
 		}),
 		"delivery": slices.Concat(reference, []string{
 			event.PaymentSucceeded, event.OrderRefunded, event.OrderCanceled,

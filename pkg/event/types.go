@@ -40,8 +40,11 @@ const (
 	PaymentVerified = "payment.verified"
 	// PaymentAcknowledged answers a PaymentVerified that led to no public event.
 	PaymentAcknowledged = "payment.acknowledged"
-	DeliveryCompleted   = "delivery.completed"
-	DeliveryDelayed     = "delivery.delayed"
+	// RefundRequested asks for refunds, captures and cancellations; the next
+	// PaymentVerified answers.
+	RefundRequested   = "refund.requested"
+	DeliveryCompleted = "delivery.completed"
+	DeliveryDelayed   = "delivery.delayed"
 	// DeliveryAcknowledged answers a repeated DeliveryCompleted.
 	DeliveryAcknowledged = "delivery.acknowledged"
 )

@@ -242,6 +242,9 @@ type Report struct {
 	// Reference is ours, as the answer names it; empty if it doesn't.
 	Reference     string
 	TransactionID string
+	// Account names whose money it is, if the answer is about another account at
+	// the provider than the one asked for; such money pays nothing here.
+	Account string
 	// Amount is what was authorized, paid or refunded, as the answer names it.
 	Amount money.Amount
 	// Captured and Refunded are what was taken and given back in total so far,

@@ -48,6 +48,7 @@ func New(ctx context.Context, d service.Deps, orders grpc.ClientConnInterface, c
 	base.On(event.PaymentConfirmed, h.PaymentConfirmed)
 	base.On(event.CallbackReceived, h.CallbackReceived)
 	base.On(event.PaymentAcknowledged, h.PaymentAcknowledged)
+	base.On(event.RefundRequested, h.RefundRequested)
 	for _, answer := range []string{
 		event.PaymentSucceeded, event.PaymentFailed, event.PaymentDuplicate, event.OrderOnHold, event.OrderRefunded, event.OrderCanceled,
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"quittance/pkg/fault"
 	"quittance/pkg/provider/registry"
+	"quittance/pkg/provider/setting"
 	"quittance/pkg/reference"
 	"quittance/pkg/seal"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
@@ -112,6 +113,9 @@ func (s *Merchants) PutProviderAccount(ctx context.Context, req *orderv1.PutProv
 	v.Check(len(req.GetSecrets()) <= maxSettings, "secrets", "must have at most %d entries", maxSettings)
 	p, err := s.Providers.Get(a.GetProvider())
 	v.Check(err == nil, "account.provider", "is not known")
+	if _, err := setting.PolicyOf(a.GetSettings()); err != nil {
+		v.Check(false, "account.settings", "%v", err)
+	}
 	if err := v.Err(); err != nil {
 		return nil, err
 	}

@@ -202,21 +202,3 @@ func (s *Orders) WatchOrder(req *orderv1.WatchOrderRequest, stream orderv1.Order
 		}
 	}
 }
-
-// CancelOrder implements OrderService.
-func (s *Orders) CancelOrder(ctx context.Context, req *orderv1.CancelOrderRequest) (*orderv1.Order, error) {
-	doc, err := s.Orders.For(rpc.MerchantID(ctx)).Update(ctx, req.GetOrderId(), func(o *order.Order, ch *docstore.Change) error {
-		list, err := o.Cancel(s.Orders.Now())
-		if err != nil {
-			return fault.Conflict("%v", err)
-		}
-		if len(list) == 0 {
-			return docstore.ErrUnchanged
-		}
-		return s.Orders.Announce(ch, o, list)
-	})
-	if err != nil {
-		return nil, missing(err, "order %q", req.GetOrderId())
-	}
-	return s.answer(&doc.Body), nil
-}

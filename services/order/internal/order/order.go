@@ -27,8 +27,8 @@ type (
 // ExpireAfter is how long an order may stay unpaid (Noventiq's 90 days).
 const ExpireAfter = 90 * 24 * time.Hour
 
-// resend is how long the order waits for the delivery service before it sends
-// payment.succeeded again: 30 s, 1 m, 2 m, 5 m, 15 m, then every hour.
+// resend is how long the order waits for another service before it sends
+// payment.succeeded or refund.requested again: 30 s, 1 m, 2 m, 5 m, 15 m, then every hour.
 var resend = backoff.Schedule{
 	30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour,
 }
@@ -64,9 +64,16 @@ type Order struct {
 	// Attempts holds the merged facts of each payment attempt by its id.
 	Attempts map[string]Attempt `json:"attempts,omitempty"`
 	// PaidBy is the attempt whose money counts, empty until there is one.
-	PaidBy          string `json:"paid_by,omitempty"`
-	PaymentProblem  string `json:"payment_problem,omitempty"`
-	DeliveryProblem string `json:"delivery_problem,omitempty"`
+	PaidBy string `json:"paid_by,omitempty"`
+	// Resolved is the merchant's latest decision about a hold.
+	Resolved orderv1.HoldDecision `json:"resolved,omitempty"`
+	// Operations asked for, oldest first; AskedOperations is when those that
+	// verification has not answered were last sent, and how often.
+	Operations           []Operation `json:"operations,omitempty"`
+	AskedOperations      time.Time   `json:"asked_operations,omitzero"`
+	AskedOperationsTimes int         `json:"asked_operations_times,omitempty"`
+	PaymentProblem       string      `json:"payment_problem,omitempty"`
+	DeliveryProblem      string      `json:"delivery_problem,omitempty"`
 
 	Created   time.Time `json:"created"`
 	PaidAt    time.Time `json:"paid_at,omitzero"`
@@ -107,26 +114,35 @@ type Line struct {
 	Delayed bool `json:"delayed,omitempty"`
 }
 
-// Hold is an open question about the order's money.
-type Hold struct {
-	Reason  orderv1.HoldReason `json:"reason"`
-	Detail  string             `json:"detail"`
-	Attempt string             `json:"attempt"`
-	// Late: the money came after the order was canceled or expired.
-	Late bool `json:"late,omitempty"`
-}
-
 // Attempt is what the provider has said of one attempt so far.
 type Attempt struct {
 	Outcome  Outcome      `json:"outcome"`
 	Captured money.Amount `json:"captured,omitzero"`
 	Refunded money.Amount `json:"refunded,omitzero"`
 	// Revision of the facts; an older one changes nothing.
-	Revision int64 `json:"revision"`
+	Revision   int64              `json:"revision"`
+	Authorized money.Amount       `json:"authorized,omitzero"`
+	HoldReason orderv1.HoldReason `json:"hold_reason,omitempty"`
+	Detail     string             `json:"detail,omitempty"`
+	// What the account and the merchant want, as of these facts.
+	DeliverOnAuthorized bool   `json:"deliver_on_authorized,omitempty"`
+	CaptureOn           string `json:"capture_on,omitempty"`
+	RefundUnwanted      bool   `json:"refund_unwanted,omitempty"`
+	// Accepted: the merchant took this money though it differs. Refused: it
+	// asks nothing of the merchant any more.
+	Accepted bool `json:"accepted,omitempty"`
+	Refused  bool `json:"refused,omitempty"`
 }
 
-// Announcement is a public event that a transition decided on. The event
-// carries the order as it is after the transition.
+// says reports that b tells nothing about the money that a did not.
+func (a Attempt) says(b Attempt) bool {
+	return a.Outcome == b.Outcome && a.HoldReason == b.HoldReason && a.Authorized == b.Authorized &&
+		a.Captured == b.Captured && a.Refunded == b.Refunded
+}
+
+// Announcement is an event that a transition decided on: a public one, which
+// carries the order as it is after the transition, or refund.requested, which
+// has no number.
 type Announcement struct {
 	Type     string
 	Sequence int64
@@ -160,16 +176,22 @@ func Sum(lines []Line, currency string) (money.Amount, error) {
 	return total, nil
 }
 
-// NextDue is when the order has work to do by itself: asking the delivery
-// service again, or expiring.
+// NextDue is when the order has work to do by itself: asking the delivery or the
+// verification service again, or expiring.
 func NextDue(o *Order) time.Time {
+	due := time.Time{}
 	switch {
 	case o.awaitsDelivery():
-		return o.AskedDelivery.Add(resend.After(o.AskedTimes))
+		due = o.AskedDelivery.Add(resend.After(o.AskedTimes))
 	case o.Payment == orderv1.PaymentState_PAYMENT_STATE_UNPAID:
-		return o.Created.Add(ExpireAfter)
+		due = o.Created.Add(ExpireAfter)
 	}
-	return time.Time{}
+	if len(o.unanswered()) > 0 {
+		if again := o.AskedOperations.Add(resend.After(o.AskedOperationsTimes)); due.IsZero() || again.Before(due) {
+			due = again
+		}
+	}
+	return due
 }
 
 // awaitsDelivery: the delivery service was told to deliver and has not said

@@ -28,7 +28,8 @@ func (o *Order) Create(now time.Time) []Announcement {
 	return out
 }
 
-// Cancel cancels an order that nobody has paid.
+// Cancel cancels an order that nobody has paid, or one whose money is reserved
+// and of which nothing is delivered: the reservation is canceled with it.
 func (o *Order) Cancel(now time.Time) ([]Announcement, error) {
 	switch o.Payment {
 	case orderv1.PaymentState_PAYMENT_STATE_CANCELED:
@@ -36,24 +37,48 @@ func (o *Order) Cancel(now time.Time) ([]Announcement, error) {
 	case orderv1.PaymentState_PAYMENT_STATE_UNPAID:
 		o.Payment = orderv1.PaymentState_PAYMENT_STATE_CANCELED
 		return []Announcement{o.announce(event.OrderCanceled, now)}, nil
+	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
+		return o.cancelReserved(now)
 	}
-	return nil, fmt.Errorf("cancel an order that is %s: %w", o.Payment, ErrState)
+	return nil, fmt.Errorf("cancel an order that is %s: %w", Word(o.Payment), ErrState)
 }
 
-// Work does what is due: expire, or ask the delivery service again, which the
-// second result tells.
-func (o *Order) Work(now time.Time) (out []Announcement, askDelivery bool) {
+func (o *Order) cancelReserved(now time.Time) ([]Announcement, error) {
+	for i := range o.Operations {
+		if op := &o.Operations[i]; op.Kind == orderv1.OperationKind_OPERATION_KIND_CAPTURE && op.open() {
+			return nil, fmt.Errorf("cancel an order whose money is being captured: %w", ErrState)
+		}
+	}
+	if o.Delivery != orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED && o.Delivery != orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED {
+		return nil, fmt.Errorf("cancel an order of which something is delivered: %w", ErrState)
+	}
+	o.Payment = orderv1.PaymentState_PAYMENT_STATE_CANCELED
+	out := []Announcement{o.announce(event.OrderCanceled, now)}
+	return append(out, o.request(Operation{
+		ID: o.OperationID("cancel/" + o.PaidBy), Kind: orderv1.OperationKind_OPERATION_KIND_CANCEL, Attempt: o.PaidBy,
+		Amount: o.Attempts[o.PaidBy].Authorized, Cause: orderv1.OperationCause_OPERATION_CAUSE_MERCHANT,
+	}, now)...), nil
+}
+
+// Work does what is due: expire, or ask another service again, by the events of
+// the types in the second result.
+func (o *Order) Work(now time.Time) (out []Announcement, again []string) {
+	if len(o.unanswered()) > 0 && !o.AskedOperations.Add(resend.After(o.AskedOperationsTimes)).After(now) {
+		o.AskedOperations = now
+		o.AskedOperationsTimes++
+		again = append(again, event.RefundRequested)
+	}
 	due := NextDue(o)
 	if due.IsZero() || due.After(now) {
-		return nil, false
+		return nil, again
 	}
 	if o.awaitsDelivery() {
 		o.AskedDelivery = now
 		o.AskedTimes++
-		return nil, true
+		return nil, append(again, event.PaymentSucceeded)
 	}
 	o.Payment = orderv1.PaymentState_PAYMENT_STATE_EXPIRED
-	return []Announcement{o.announce(event.OrderExpired, now)}, false
+	return []Announcement{o.announce(event.OrderExpired, now)}, again
 }
 
 // Verified merges what the provider said of one attempt. known is true if the
@@ -63,37 +88,48 @@ func (o *Order) Verified(f *eventv1.PaymentVerified, now time.Time) (out []Annou
 	if f.GetRevision() <= before.Revision {
 		return nil, true
 	}
-	after := Attempt{
-		Outcome:  f.GetOutcome(),
-		Captured: largest(before.Captured, fromProto(f.GetCaptured())),
-		Refunded: largest(before.Refunded, fromProto(f.GetRefunded())),
-		Revision: f.GetRevision(),
-	}
+	after := before
+	after.Outcome, after.Revision, after.HoldReason, after.Detail = f.GetOutcome(), f.GetRevision(), f.GetHoldReason(), f.GetDetail()
+	after.Authorized = largest(before.Authorized, fromProto(f.GetAuthorized()))
+	after.Captured = largest(before.Captured, fromProto(f.GetCaptured()))
+	after.Refunded = largest(before.Refunded, fromProto(f.GetRefunded()))
+	after.DeliverOnAuthorized, after.CaptureOn, after.RefundUnwanted = f.GetDeliverOnAuthorized(), f.GetCaptureOn(), f.GetRefundUnwanted()
 	if o.Attempts == nil {
 		o.Attempts = map[string]Attempt{}
 	}
 	o.Attempts[f.GetAttemptId()] = after
+	o.answer(f)
+	if !before.says(after) {
+		out = o.mean(f, before, now)
+	}
+	return append(out, o.returned(f, now)...), false
+}
 
-	switch after.Outcome {
+// mean says what the latest facts of an attempt mean for the order, known so far
+// as before.
+func (o *Order) mean(f *eventv1.PaymentVerified, before Attempt, now time.Time) []Announcement {
+	a := o.Attempts[f.GetAttemptId()]
+	switch a.Outcome {
 	case verificationv1.Outcome_OUTCOME_PAID:
-		return o.paid(f, before, now), false
+		return o.paid(f, before, now)
 	case verificationv1.Outcome_OUTCOME_AUTHORIZED:
-		return o.authorized(f, now), false
+		return o.authorized(f, now)
 	case verificationv1.Outcome_OUTCOME_ON_HOLD:
-		return o.questioned(f, now), false
+		return o.questioned(f, now)
 	case verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
-		return o.givenBack(f, after, now), false
+		return o.givenBack(f, before, a, now)
 	case verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED,
 		verificationv1.Outcome_OUTCOME_EXPIRED:
-		return o.failed(f, before, f.GetDetail(), now), false
+		return o.failed(f, before, f.GetDetail(), now)
 	case verificationv1.Outcome_OUTCOME_PENDING, verificationv1.Outcome_OUTCOME_UNSPECIFIED:
 	}
-	return nil, false
+	return nil
 }
 
 // paid: the provider confirmed that the attempt's money was taken.
 func (o *Order) paid(f *eventv1.PaymentVerified, before Attempt, now time.Time) []Announcement {
-	if got := o.Attempts[f.GetAttemptId()].Captured; got != o.Total {
+	if a := o.Attempts[f.GetAttemptId()]; a.Captured != o.Total && !a.Accepted {
+		got := a.Captured
 		return o.hold(f, fmt.Sprintf("paid %s, ordered %s", got, o.Total), now)
 	}
 	switch o.Payment {
@@ -101,7 +137,7 @@ func (o *Order) paid(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 		return []Announcement{o.pay(f.GetAttemptId(), f.GetRevision(), now)}
 	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
 		if o.PaidBy != f.GetAttemptId() {
-			return []Announcement{o.announceAttempt(event.PaymentDuplicate, f, now)}
+			return o.duplicate(f, now)
 		}
 		asked := !o.AskedDelivery.IsZero()
 		if asked { // announced and delivered on the strength of the authorization
@@ -112,15 +148,13 @@ func (o *Order) paid(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 	case orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
 		return o.paidOnHold(f, now)
 	case orderv1.PaymentState_PAYMENT_STATE_CANCELED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
-		out := o.hold(f, fmt.Sprintf("paid %s after the order was %s", o.Total, word(o.Payment)), now)
-		o.Hold.Late = true
-		return out
+		return o.hold(f, fmt.Sprintf("paid %s after the order was %s", o.Total, Word(o.Payment)), now)
 	case orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED,
 		orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK:
 		if o.PaidBy == f.GetAttemptId() || before.Outcome == verificationv1.Outcome_OUTCOME_PAID {
 			return nil
 		}
-		return []Announcement{o.announceAttempt(event.PaymentDuplicate, f, now)}
+		return o.duplicate(f, now)
 	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
 	}
 	return nil
@@ -135,14 +169,15 @@ func (o *Order) paidOnHold(f *eventv1.PaymentVerified, now time.Time) []Announce
 	if held.Reason == orderv1.HoldReason_HOLD_REASON_MISMATCH && held.Attempt == f.GetAttemptId() {
 		return nil
 	}
-	if held.Late {
-		return []Announcement{o.announceAttempt(event.PaymentDuplicate, f, now)}
+	if held.late() {
+		if held.Attempt == f.GetAttemptId() {
+			return nil
+		}
+		return o.duplicate(f, now)
 	}
 	out := []Announcement{o.pay(f.GetAttemptId(), f.GetRevision(), now)}
 	if held.Reason == orderv1.HoldReason_HOLD_REASON_MISMATCH {
-		extra := o.announce(event.PaymentDuplicate, now)
-		extra.Attempt, extra.Revision = held.Attempt, o.Attempts[held.Attempt].Revision
-		out = append(out, extra)
+		out = append(out, o.extras(now)...)
 	}
 	return out
 }
@@ -150,22 +185,41 @@ func (o *Order) paidOnHold(f *eventv1.PaymentVerified, now time.Time) []Announce
 // authorized: the money is reserved. Whether that is enough to deliver is the
 // account's policy.
 func (o *Order) authorized(f *eventv1.PaymentVerified, now time.Time) []Announcement {
-	open := o.Payment == orderv1.PaymentState_PAYMENT_STATE_UNPAID ||
-		o.Payment == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD && o.Hold.Reason == orderv1.HoldReason_HOLD_REASON_PROVIDER_REVIEW
-	if !open {
-		return nil
+	switch {
+	case o.Payment == orderv1.PaymentState_PAYMENT_STATE_UNPAID,
+		o.Payment == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD && o.Hold.Reason == orderv1.HoldReason_HOLD_REASON_PROVIDER_REVIEW:
+	case o.Payment == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD || o.PaidBy == f.GetAttemptId():
+		return nil // one question after the other, see next
+	case o.Payment == orderv1.PaymentState_PAYMENT_STATE_CANCELED || o.Payment == orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
+		return o.giveBack(f.GetAttemptId(), orderv1.OperationCause_OPERATION_CAUSE_LATE, f.GetRefundUnwanted(), now)
+	default:
+		return o.giveBack(f.GetAttemptId(), orderv1.OperationCause_OPERATION_CAUSE_DUPLICATE, f.GetRefundUnwanted(), now)
 	}
 	if got := fromProto(f.GetAuthorized()); got != o.Total {
 		return o.hold(f, fmt.Sprintf("authorized %s, ordered %s", got, o.Total), now)
 	}
-	if !f.GetDeliverOnAuthorized() {
-		o.Payment, o.PaidBy, o.Hold = orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, f.GetAttemptId(), nil
-		return nil
-	}
-	a := o.pay(f.GetAttemptId(), f.GetRevision(), now)
-	o.Payment, o.PaidAt = orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, time.Time{}
-	return []Announcement{a}
+	return o.reserve(f.GetAttemptId(), now)
 }
+
+// reserve makes the order authorized, and asks for its delivery if that is
+// enough for the account.
+func (o *Order) reserve(attempt string, now time.Time) []Announcement {
+	a := o.Attempts[attempt]
+	if !a.DeliverOnAuthorized {
+		o.Payment, o.PaidBy, o.Hold = orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, attempt, nil
+		return o.captureBy(CaptureOnAuthorized, now)
+	}
+	out := []Announcement{o.pay(attempt, a.Revision, now)}
+	o.Payment, o.PaidAt = orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, time.Time{}
+	return append(out, o.captureBy(CaptureOnAuthorized, now)...)
+}
+
+// When reserved money is taken without the merchant asking: an account's
+// setting capture_on.
+const (
+	CaptureOnAuthorized = "authorized"
+	CaptureOnDelivered  = "delivered"
+)
 
 // questioned: the provider reviews, or its answer differs from what was asked.
 func (o *Order) questioned(f *eventv1.PaymentVerified, now time.Time) []Announcement {
@@ -173,31 +227,10 @@ func (o *Order) questioned(f *eventv1.PaymentVerified, now time.Time) []Announce
 		o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID {
 		return nil
 	}
+	if o.Attempts[f.GetAttemptId()].Refused {
+		return nil
+	}
 	return o.hold(f, f.GetDetail(), now)
-}
-
-// hold puts an order on hold that nobody has paid yet.
-func (o *Order) hold(f *eventv1.PaymentVerified, detail string, now time.Time) []Announcement {
-	switch o.Payment {
-	case orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED,
-		orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK,
-		orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
-		if o.PaidBy != f.GetAttemptId() {
-			return []Announcement{o.announceAttempt(event.PaymentDuplicate, f, now)}
-		}
-		if o.Payment != orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED {
-			return nil
-		}
-	case orderv1.PaymentState_PAYMENT_STATE_UNPAID, orderv1.PaymentState_PAYMENT_STATE_CANCELED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED,
-		orderv1.PaymentState_PAYMENT_STATE_ON_HOLD, orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
-	}
-	reason := f.GetHoldReason()
-	if reason == orderv1.HoldReason_HOLD_REASON_UNSPECIFIED {
-		reason = orderv1.HoldReason_HOLD_REASON_MISMATCH
-	}
-	o.Payment = orderv1.PaymentState_PAYMENT_STATE_ON_HOLD
-	o.Hold = &Hold{Reason: reason, Detail: detail, Attempt: f.GetAttemptId()}
-	return []Announcement{o.announceAttempt(event.OrderOnHold, f, now)}
 }
 
 // failed: this attempt came to nothing. The order stays open for another one.
@@ -211,7 +244,7 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 		o.Payment, o.PaymentProblem = orderv1.PaymentState_PAYMENT_STATE_CANCELED, reason
 		return []Announcement{o.announceAttempt(event.OrderCanceled, f, now)}
 	case questioned, reserved:
-		o.Payment, o.Hold, o.PaidBy = orderv1.PaymentState_PAYMENT_STATE_UNPAID, nil, ""
+		return o.released(reason, f.GetAttemptId(), f.GetRevision(), now)
 	case o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID, over(before.Outcome):
 		return nil
 	}
@@ -220,18 +253,24 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 }
 
 // givenBack: money went back to the customer, or never stayed.
-func (o *Order) givenBack(f *eventv1.PaymentVerified, a Attempt, now time.Time) []Announcement {
+func (o *Order) givenBack(f *eventv1.PaymentVerified, before, a Attempt, now time.Time) []Announcement {
 	var out []Announcement
 	if o.PaidBy != f.GetAttemptId() {
-		partly := a.Captured == o.Total && a.Refunded.Minor < a.Captured.Minor
-		if !partly || o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID {
-			return o.failed(f, Attempt{}, "the provider gave the money back", now)
+		partly := a.Outcome == verificationv1.Outcome_OUTCOME_REFUNDED && a.Captured == o.Total && a.Refunded.Minor < a.Captured.Minor
+		if !partly {
+			return o.failed(f, before, "the provider gave the money back", now)
 		}
-		// Paid, and a part given back before we first heard of it.
-		out = append(out, o.pay(f.GetAttemptId(), f.GetRevision(), now))
+		// What is left of it counts as the whole did: it pays the order, comes
+		// late or is too much. If we heard of the whole, that is decided.
+		if before.Outcome == verificationv1.Outcome_OUTCOME_PAID || before.Outcome == verificationv1.Outcome_OUTCOME_REFUNDED {
+			return nil
+		}
+		if out = o.paid(f, before, now); o.PaidBy != f.GetAttemptId() {
+			return out
+		}
 	}
 	switch {
-	case f.GetOutcome() == verificationv1.Outcome_OUTCOME_CHARGED_BACK:
+	case a.Outcome == verificationv1.Outcome_OUTCOME_CHARGED_BACK:
 		o.Payment = orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK
 	case a.Refunded.Minor >= a.Captured.Minor:
 		o.Payment = orderv1.PaymentState_PAYMENT_STATE_REFUNDED
@@ -271,6 +310,7 @@ func (o *Order) Completed(lines []int32, now time.Time) (out []Announcement, kno
 	if !slices.ContainsFunc(o.Lines, open) {
 		o.Delivery, o.Delivered, o.DeliveryProblem = orderv1.DeliveryState_DELIVERY_STATE_DELIVERED, now, ""
 		out = append(out, o.announce(event.OrderDelivered, now))
+		out = append(out, o.captureBy(CaptureOnDelivered, now)...)
 	}
 	return out, false
 }
@@ -319,11 +359,11 @@ func (o *Order) announceAttempt(typ string, f *eventv1.PaymentVerified, now time
 // over: the attempt had already come to nothing.
 func over(o Outcome) bool {
 	switch o {
-	case verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED, verificationv1.Outcome_OUTCOME_EXPIRED:
+	case verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED, verificationv1.Outcome_OUTCOME_EXPIRED,
+		verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
 		return true
 	case verificationv1.Outcome_OUTCOME_UNSPECIFIED, verificationv1.Outcome_OUTCOME_PENDING, verificationv1.Outcome_OUTCOME_ON_HOLD,
-		verificationv1.Outcome_OUTCOME_AUTHORIZED, verificationv1.Outcome_OUTCOME_PAID, verificationv1.Outcome_OUTCOME_REFUNDED,
-		verificationv1.Outcome_OUTCOME_CHARGED_BACK:
+		verificationv1.Outcome_OUTCOME_AUTHORIZED, verificationv1.Outcome_OUTCOME_PAID:
 	}
 	return false
 }
@@ -333,11 +373,4 @@ func largest(a, b money.Amount) money.Amount {
 		return b
 	}
 	return a
-}
-
-func word(s PaymentState) string {
-	if s == orderv1.PaymentState_PAYMENT_STATE_EXPIRED {
-		return "expired"
-	}
-	return "canceled"
 }

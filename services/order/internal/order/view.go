@@ -27,8 +27,12 @@ func (o *Order) View() *orderv1.Order {
 		v.Fulfillment = &orderv1.Fulfillment{PaymentMethod: o.Method, FulfillTime: stamp(o.Fulfilled)}
 	}
 	if o.Hold != nil {
-		v.Hold = &orderv1.Hold{Reason: o.Hold.Reason, Detail: o.Hold.Detail}
+		v.Hold = &orderv1.Hold{Reason: o.Hold.Reason, Detail: o.Hold.Detail, AttemptId: o.Hold.Attempt}
+		if o.Hold.Refund {
+			v.Hold.Decision = orderv1.HoldDecision_HOLD_DECISION_REFUND
+		}
 	}
+	v.Operations = views(o.Operations)
 	captured, refunded := money.Amount{Currency: o.Total.Currency}, money.Amount{Currency: o.Total.Currency}
 	for _, a := range o.Attempts {
 		if a.Captured.Currency == captured.Currency {

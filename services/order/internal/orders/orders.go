@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"quittance/pkg/docstore"
 	"quittance/pkg/due"
 	"quittance/pkg/event"
@@ -67,7 +69,11 @@ func Open(ctx context.Context, b *service.Base) (*Orders, error) {
 func (os *Orders) Events(o *order.Order, list []order.Announcement) ([]event.Event, error) {
 	events := make([]event.Event, 0, len(list))
 	for _, a := range list {
-		e, err := os.base.Event(a.Type, o.ID, o.ID, o.Merchant, o.Payload(a))
+		var payload proto.Message = o.Payload(a)
+		if a.Type == event.RefundRequested {
+			payload = o.Requested()
+		}
+		e, err := os.base.Event(a.Type, o.ID, o.ID, o.Merchant, payload)
 		if err != nil {
 			return nil, fmt.Errorf("announce %s: %w", a.Type, err)
 		}
@@ -89,9 +95,9 @@ func (os *Orders) Announce(ch *docstore.Change, o *order.Order, list []order.Ann
 // work does what an order has to do by itself.
 func (os *Orders) work(ctx context.Context, doc *due.Leased[order.Order]) error {
 	return doc.Finish(ctx, func(o *order.Order, ch *docstore.Change) error {
-		list, ask := o.Work(os.Now())
-		if ask {
-			ch.Resend(ch.Latest(event.PaymentSucceeded))
+		list, again := o.Work(os.Now())
+		for _, typ := range again {
+			ch.Resend(ch.Latest(typ))
 		}
 		return os.Announce(ch, o, list)
 	})

@@ -99,6 +99,8 @@ func view(v *verification.Verification) *verificationv1.Verification {
 		AttemptId: v.Attempt, OrderId: v.Order, Outcome: v.Facts.Outcome, TransactionId: v.Facts.TransactionID,
 		Captured: amount(v.Facts.Captured), Refunded: amount(v.Facts.Refunded), Detail: detail, RawStatus: v.Facts.Raw,
 		TimesAsked: int32(min(v.Asked, 1<<30)), LastAskedTime: stamp(v.LastAsked), NextAskTime: stamp(v.NextAsk), Final: v.Settled(),
+		Operations: v.OperationViews(), Attention: v.Attention(), MerchantId: v.Merchant, AccountId: v.Account, Provider: v.Provider,
+		Reference: v.Reference, Amount: amount(v.Amount), Problem: v.Problem,
 	}
 }
 

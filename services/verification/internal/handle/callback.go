@@ -3,6 +3,7 @@ package handle
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -60,8 +61,12 @@ func (h *Handlers) find(ctx context.Context, index, key string) (string, error) 
 
 func (h *Handlers) calledBack(ctx context.Context, attempt string, fact *eventv1.CallbackReceived) error {
 	vs := h.Verifications
+	var pause time.Duration
+	if !fact.GetSigned() {
+		pause = vs.Hint(fact.GetAccountId())
+	}
 	_, err := vs.For(fact.GetMerchantId()).Update(ctx, attempt, func(v *verification.Verification, ch *docstore.Change) error {
-		if v.CalledBack(fact, vs.Now()) {
+		if v.CalledBack(fact, pause, vs.Now()) {
 			return vs.AcknowledgeCallbacks(ch, v, []string{fact.GetCallbackId()})
 		}
 		return nil

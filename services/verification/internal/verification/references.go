@@ -22,7 +22,7 @@ func (v *Verification) refer(reference string) bool {
 		}
 		v.OtherReferences = append(v.OtherReferences, v.ProviderReference)
 	}
-	v.ProviderReference = reference
+	v.ProviderReference, v.Parked = reference, false
 	return true
 }
 
@@ -50,5 +50,6 @@ func (v *Verification) Announced(reference string, now time.Time) bool {
 // Park stops asking until somebody brings what is missing: without it, asking
 // again is pointless. The attempt stays open and says why.
 func (v *Verification) Park(problem string, now time.Time) {
-	v.LastAsked, v.Problem, v.NextAsk = now, problem, time.Time{}
+	v.LastAsked, v.Problem, v.NextAsk, v.Parked = now, problem, time.Time{}, true
+	v.unanswered(now)
 }

@@ -23,6 +23,9 @@ type Schedule struct {
 	// RefundWindow is how long after a sale an ack-or-refund provider may give
 	// the money back.
 	RefundWindow time.Duration
+	// ResendAfter is how long an operation that got no answer is only asked
+	// about before it is sent again.
+	ResendAfter time.Duration
 }
 
 // Report is what the provider said, in our words.
@@ -31,6 +34,12 @@ type Report struct {
 	Reference     string       `json:"reference,omitempty"`
 	TransactionID string       `json:"transaction_id,omitempty"`
 	Amount        money.Amount `json:"amount,omitzero"`
+	// Captured and Refunded are totals, where the answer names them.
+	Captured money.Amount `json:"captured,omitzero"`
+	Refunded money.Amount `json:"refunded,omitzero"`
+	// Account is the provider's name of the account that has the money, if it is
+	// another one than was asked for.
+	Account string `json:"account,omitempty"`
 	// AckOrRefund: the money goes back unless a callback was acknowledged.
 	AckOrRefund bool   `json:"ack_or_refund,omitempty"`
 	Detail      string `json:"detail,omitempty"`
@@ -55,9 +64,11 @@ func Start(f *eventv1.PaymentStarted, s Schedule, now time.Time) *Verification {
 
 // Prompt asks for an answer soon, for a hint that something has happened. It
 // reports whether anything changed.
-func (v *Verification) Prompt(now time.Time) bool {
-	at := now
-	if soonest := v.LastAsked.Add(minGap); at.Before(soonest) {
+func (v *Verification) Prompt(now time.Time) bool { return v.prompt(now, minGap) }
+
+// prompt lets the next question be at the given time, but a gap after the latest.
+func (v *Verification) prompt(at time.Time, gap time.Duration) bool {
+	if soonest := v.LastAsked.Add(gap); at.Before(soonest) {
 		at = soonest
 	}
 	if !v.NextAsk.IsZero() && !v.NextAsk.After(at) {
@@ -71,20 +82,27 @@ func (v *Verification) Prompt(now time.Time) bool {
 // changed: for a settled attempt it is no news.
 func (v *Verification) Returned(providerReference string, now time.Time) bool {
 	news := v.refer(providerReference)
+	if news {
+		v.Dismissed = 0
+	}
 	if rank(v.Facts) >= 3 {
 		return news
 	}
 	return v.Prompt(now) || news
 }
 
-// CalledBack notes an acknowledged callback, as a hint to ask now. It reports
-// known if the callback had its answer already.
-func (v *Verification) CalledBack(f *eventv1.CallbackReceived, now time.Time) (known bool) {
+// CalledBack notes an acknowledged callback, as a hint to ask soon: now if it is
+// signed, after the given pause if anybody could have sent it. It reports known
+// if the callback had its answer already.
+func (v *Verification) CalledBack(f *eventv1.CallbackReceived, pause time.Duration, now time.Time) (known bool) {
 	if slices.Contains(v.Answered, f.GetCallbackId()) {
 		return true
 	}
 	if !slices.Contains(v.Callbacks, f.GetCallbackId()) {
-		v.Callbacks, v.Hinted = append(v.Callbacks, f.GetCallbackId()), now
+		if !f.GetSigned() && len(v.Callbacks) >= maxWaiting {
+			return true // so many can only be forged; the question they ask for is due anyway
+		}
+		v.Callbacks, v.Hinted, v.Dismissed = append(v.Callbacks, f.GetCallbackId()), now, 0
 		if v.ProviderReference == "" {
 			v.refer(f.GetTransactionId())
 		}
@@ -97,7 +115,13 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, now time.Time) (k
 	if f.GetClaim() == ClaimPaid && !slices.Contains(v.Acknowledged, f.GetTransactionId()) && len(v.Acknowledged) < keptAnswers {
 		v.Acknowledged = append(v.Acknowledged, f.GetTransactionId())
 	}
-	v.Prompt(now)
+	if f.GetSigned() {
+		v.Prompt(now)
+		return false
+	}
+	// Unsigned ones ask less and less often until something comes of it.
+	v.prompt(now.Add(pause), min(minGap<<min(v.Unsigned, 10), maxGap))
+	v.Unsigned++
 	return false
 }
 
@@ -110,22 +134,40 @@ const (
 // NoAnswer notes that the provider could not be asked.
 func (v *Verification) NoAnswer(problem string, s Schedule, now time.Time) (changed bool) {
 	v.LastAsked, v.Problem = now, problem
-	v.Failures++
+	if v.Failures++; v.Failures == 1 {
+		v.FailingSince = now
+	}
+	v.unanswered(now)
 	v.turn()
 	return v.schedule(s, v.Failures, now)
+}
+
+// PutOff puts a question, or the sending of an operation, off to a time: the
+// provider's account is at its limit, or seems to be down.
+func (v *Verification) PutOff(at time.Time, problem string, now time.Time) {
+	v.Problem = problem
+	if op := v.OperationDue(now); op != nil {
+		op.Next = at
+	}
+	if !v.NextAsk.IsZero() && !v.NextAsk.After(now) {
+		v.NextAsk = at
+	}
 }
 
 // Answer merges an answer of the provider and reports whether the facts
 // changed. The callbacks that waited for it have their answer.
 func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool) {
-	v.LastAsked, v.Problem, v.Failures = now, "", 0
+	v.LastAsked, v.Problem, v.Failures, v.FailingSince = now, "", 0, time.Time{}
 	v.Asked++
-	next := v.judge(a, s, now)
-	if merged, news := v.merge(next); news {
-		v.Facts = merged
-		v.Revision++
-		v.Told, v.ToldTimes = now, 1
-		changed = true
+	if v.otherTransaction(a) {
+		return v.schedule(s, v.Asked, now)
+	}
+	merged, news := v.merge(v.judge(a, s, now))
+	if news {
+		v.Facts, v.Unsigned = merged, 0
+	}
+	if v.judgeOperations(a.Outcome, s.ResendAfter, now) || news {
+		changed = v.changed(now)
 	}
 	v.turn()
 	return v.schedule(s, v.Asked, now) || changed
@@ -147,20 +189,29 @@ func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
 	f := Facts{Outcome: a.Outcome, TransactionID: a.TransactionID, Detail: a.Detail, Raw: a.Raw}
 	switch a.Outcome {
 	case verificationv1.Outcome_OUTCOME_PAID, verificationv1.Outcome_OUTCOME_AUTHORIZED:
-		if a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
-			f.Captured = a.Amount
-		} else {
-			f.Authorized = a.Amount
-		}
-		if differs := v.differs(a); differs != "" {
-			f.Outcome, f.HoldReason, f.Detail = verificationv1.Outcome_OUTCOME_ON_HOLD, orderv1.HoldReason_HOLD_REASON_MISMATCH, differs
+		if other := v.another(a); other != "" {
+			// Whatever was paid there, it is not this attempt's money.
+			f.Outcome, f.HoldReason, f.Detail = verificationv1.Outcome_OUTCOME_ON_HOLD, orderv1.HoldReason_HOLD_REASON_MISMATCH, other
 			return f
 		}
-		if v.GivenBack.Minor > 0 && a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
-			f.Outcome, f.Refunded = verificationv1.Outcome_OUTCOME_REFUNDED, v.GivenBack
+		f.Refunded = a.Refunded
+		if a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
+			f.Captured = named(a.Captured, a.Amount)
+		} else {
+			f.Authorized, f.Captured = a.Amount, a.Captured
+		}
+		if a.Amount != v.Amount {
+			f.Outcome, f.HoldReason = verificationv1.Outcome_OUTCOME_ON_HOLD, orderv1.HoldReason_HOLD_REASON_MISMATCH
+			f.Detail = fmt.Sprintf("the provider names %s, asked was %s", a.Amount, v.Amount)
+			return f
+		}
+		back := larger(v.GivenBack, a.Refunded)
+		if back.Minor > 0 && a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
+			f.Outcome, f.Refunded = verificationv1.Outcome_OUTCOME_REFUNDED, back
 			if v.ChargedBack {
 				f.Outcome = verificationv1.Outcome_OUTCOME_CHARGED_BACK
 			}
+			v.Unsure = false
 			return f
 		}
 		if a.Outcome == verificationv1.Outcome_OUTCOME_PAID && a.AckOrRefund && !v.keeps(a, s, now) {
@@ -170,9 +221,9 @@ func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
 	case verificationv1.Outcome_OUTCOME_ON_HOLD:
 		f.HoldReason = orderv1.HoldReason_HOLD_REASON_PROVIDER_REVIEW
 	case verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
-		f.Refunded = a.Amount
-		if f.Refunded.Currency == "" {
-			f.Refunded = v.Facts.Captured
+		f.Captured = a.Captured
+		if f.Refunded = named(a.Refunded, a.Amount); f.Refunded.Currency == "" {
+			f.Refunded = larger(v.Facts.Captured, a.Captured)
 		}
 		v.Unsure = false
 	case verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED, verificationv1.Outcome_OUTCOME_EXPIRED,
@@ -181,17 +232,38 @@ func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
 	return f
 }
 
-// differs says in what an answer differs from what was asked for.
-func (v *Verification) differs(a Report) string {
+// another says that an answer is about other money than this attempt's, empty if
+// it isn't.
+func (v *Verification) another(a Report) string {
 	switch {
 	case a.UsedBy != "":
 		return fmt.Sprintf("transaction %s has already paid attempt %s", a.TransactionID, a.UsedBy)
 	case a.Reference != "" && a.Reference != v.Reference:
 		return fmt.Sprintf("the provider names reference %s, asked was %s", a.Reference, v.Reference)
-	case a.Amount != v.Amount:
-		return fmt.Sprintf("the provider names %s, asked was %s", a.Amount, v.Amount)
+	case a.Account != "":
+		return fmt.Sprintf("the provider names account %s, which is not account %s's", a.Account, v.Account)
 	}
 	return ""
+}
+
+// otherTransaction reports that an answer about a paid attempt names another
+// transaction than the one that paid it. What became of that one it does not
+// tell, so nothing changes but that somebody must look.
+func (v *Verification) otherTransaction(a Report) bool {
+	if rank(v.Facts) != 3 || a.TransactionID == "" || v.Facts.TransactionID == "" || a.TransactionID == v.Facts.TransactionID {
+		return false
+	}
+	v.OtherTransaction = a.TransactionID
+	v.Problem = fmt.Sprintf("the provider names transaction %s, %s has paid", a.TransactionID, v.Facts.TransactionID)
+	return true
+}
+
+// named is the first of two amounts that an answer names.
+func named(a, b money.Amount) money.Amount {
+	if a.Currency != "" {
+		return a
+	}
+	return b
 }
 
 // keeps says whether the money of an ack-or-refund sale stays: our
@@ -318,11 +390,10 @@ func (v *Verification) expire(now time.Time) bool {
 	merged, news := v.merge(Facts{
 		Outcome: verificationv1.Outcome_OUTCOME_EXPIRED, Detail: "no final answer from the provider", Raw: v.Facts.Raw,
 	})
+	v.LifeOver = !v.Hinted.IsZero() || v.ProviderReference != "" || v.Failures > 0 || v.Unsure || rank(v.Facts) == 1
 	if !news || rank(v.Facts) == 2 {
 		return false
 	}
 	v.Facts = merged
-	v.Revision++
-	v.Told, v.ToldTimes = now, 1
-	return true
+	return v.changed(now)
 }

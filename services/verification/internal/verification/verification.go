@@ -20,6 +20,13 @@ type Outcome = verificationv1.Outcome
 // provider about one attempt more often than this. The figure is ours.
 const minGap = 500 * time.Millisecond
 
+// maxGap is what that grows to under unsigned callbacks that lead to nothing, and
+// maxWaiting how many callbacks of one attempt wait for an answer.
+const (
+	maxGap     = time.Minute
+	maxWaiting = 50
+)
+
 // tellAgain is how long the order's acknowledgement of the facts is waited for
 // before they are sent again: 15 s, 30 s, 1 m, 2 m, 5 m, 15 m, then every hour.
 var tellAgain = backoff.Schedule{
@@ -69,6 +76,22 @@ type Verification struct {
 	Asked    int    `json:"asked,omitempty"`
 	Failures int    `json:"failures,omitempty"`
 	Problem  string `json:"problem,omitempty"`
+	// FailingSince is when the first of these was asked.
+	FailingSince time.Time `json:"failing_since,omitzero"`
+	// Unsigned counts the unsigned callbacks since the facts last changed: each
+	// makes us wait longer before the next question.
+	Unsigned int `json:"unsigned,omitempty"`
+	// OtherTransaction is what the provider named of late for an attempt that
+	// another transaction has paid.
+	OtherTransaction string `json:"other_transaction,omitempty"`
+	// Parked: the provider can't be asked with what is known; Problem says why.
+	Parked bool `json:"parked,omitempty"`
+	// LifeOver: nobody asks any more, and something says that there may be money.
+	LifeOver bool `json:"life_over,omitempty"`
+	// Dismissed is the cause of attention that the merchant has looked at.
+	Dismissed Attention `json:"dismissed,omitempty"`
+	// Operations on the attempt's money, oldest first.
+	Operations []Operation `json:"operations,omitempty"`
 
 	Facts Facts `json:"facts"`
 	// Revision grows with every change of the facts; Known is the latest one
@@ -96,10 +119,13 @@ type Facts struct {
 	Raw string `json:"raw,omitempty"`
 }
 
-// NextDue is when there is something to do: ask the provider, or tell the
-// order again.
+// NextDue is when there is something to do: ask the provider, do something to
+// the money, or tell the order again.
 func NextDue(v *Verification) time.Time {
 	due := v.NextAsk
+	if op := v.current(); op != nil && (due.IsZero() || op.Next.Before(due)) {
+		due = op.Next
+	}
 	if v.awaitsOrder() {
 		if again := v.Told.Add(tellAgain.After(v.ToldTimes)); due.IsZero() || again.Before(due) {
 			due = again
@@ -112,7 +138,19 @@ func (v *Verification) awaitsOrder() bool { return v.Revision > v.Known }
 
 // AskDue says whether the provider is to be asked now.
 func (v *Verification) AskDue(now time.Time) bool {
+	if op := v.OperationDue(now); op != nil && op.underWay() {
+		return true
+	}
 	return !v.NextAsk.IsZero() && !v.NextAsk.After(now)
+}
+
+// SendDue is the operation to be sent to the provider now, empty if there is
+// none.
+func (v *Verification) SendDue(now time.Time) string {
+	if op := v.OperationDue(now); op != nil && op.State == requested {
+		return op.ID
+	}
+	return ""
 }
 
 // TellDue says whether the order is to be told again now.
@@ -140,14 +178,23 @@ func (v *Verification) OrderKnows(revision int64) bool {
 func (v *Verification) Settled() bool { return rank(v.Facts) >= 2 }
 
 // Fact is the message that tells the order, naming the callbacks it answers.
-func (v *Verification) Fact(callbacks []string, deliverOnAuthorized bool) *eventv1.PaymentVerified {
+func (v *Verification) Fact(callbacks []string, p Policy) *eventv1.PaymentVerified {
 	f := v.Facts
 	return &eventv1.PaymentVerified{
 		AttemptId: v.Attempt, OrderId: v.Order, MerchantId: v.Merchant, AccountId: v.Account, Provider: v.Provider,
 		Outcome: f.Outcome, Authorized: toProto(f.Authorized), Captured: toProto(f.Captured), Refunded: toProto(f.Refunded),
 		TransactionId: f.TransactionID, HoldReason: f.HoldReason, Detail: f.Detail, Revision: v.Revision,
-		DeliverOnAuthorized: deliverOnAuthorized, CallbackIds: callbacks,
+		CallbackIds: callbacks, Operations: v.OperationViews(),
+		DeliverOnAuthorized: p.DeliverOnAuthorized, CaptureOn: p.CaptureOn, RefundUnwanted: p.RefundUnwanted,
 	}
+}
+
+// Policy is what the account and the merchant want done with money; the order
+// decides by it.
+type Policy struct {
+	DeliverOnAuthorized bool
+	CaptureOn           string
+	RefundUnwanted      bool
 }
 
 func toProto(a money.Amount) *orderv1.Money {

@@ -91,7 +91,7 @@ func TestP4ALateCallbackIsFollowed(t *testing.T) {
 				t.Fatalf("%+v next %v", v.Facts, v.NextAsk)
 			}
 			late = late.Add(24 * time.Hour)
-			v.CalledBack(callback("c1", ClaimPaid), late)
+			v.CalledBack(callback("c1", ClaimPaid), 0, late)
 			if ask(v, late); v.NextAsk.IsZero() {
 				t.Fatal("the provider is not asked again")
 			}
@@ -118,7 +118,7 @@ func TestAckOrRefund(t *testing.T) {
 	sale.AckOrRefund = true
 	t.Run("counts once our acknowledgement was given", func(t *testing.T) {
 		v := start()
-		v.CalledBack(callback("c1", ClaimPaid), t0)
+		v.CalledBack(callback("c1", ClaimPaid), 0, t0)
 		if !v.Answer(sale, terms, t0) || v.Facts.Outcome != paid {
 			t.Fatalf("%+v", v.Facts)
 		}
@@ -138,7 +138,7 @@ func TestAckOrRefund(t *testing.T) {
 			t.Fatalf("%+v", v.Facts)
 		}
 		// It makes us ask again, and the fresh answer counts, not the old one.
-		if v.CalledBack(callback("c1", ClaimPaid), t0); v.Facts.Outcome != pending || !v.AskDue(t0.Add(minGap)) {
+		if v.CalledBack(callback("c1", ClaimPaid), 0, t0); v.Facts.Outcome != pending || !v.AskDue(t0.Add(minGap)) {
 			t.Fatalf("%+v next %v", v.Facts, v.NextAsk)
 		}
 		if v.Answer(sale, terms, t0.Add(minGap)); v.Facts.Outcome != paid {
@@ -148,7 +148,7 @@ func TestAckOrRefund(t *testing.T) {
 	t.Run("a callback after the money went back pays nothing", func(t *testing.T) {
 		v := start()
 		v.Answer(sale, terms, t0)
-		v.CalledBack(callback("c1", ClaimPaid), t0)
+		v.CalledBack(callback("c1", ClaimPaid), 0, t0)
 		if v.Answer(report(refunded), terms, t0.Add(minGap)); v.Facts.Outcome != refunded {
 			t.Fatalf("%+v", v.Facts)
 		}
@@ -157,7 +157,7 @@ func TestAckOrRefund(t *testing.T) {
 		v := start()
 		f := callback("c1", ClaimPaid)
 		f.TransactionId = "t0"
-		v.CalledBack(f, t0)
+		v.CalledBack(f, 0, t0)
 		if v.Answer(sale, terms, t0); v.Facts.Outcome != pending {
 			t.Fatalf("%+v", v.Facts)
 		}
@@ -185,8 +185,8 @@ func TestSignedRefundCallback(t *testing.T) { // S18
 	v.Answer(report(paid), terms, t0)
 	f := callback("c2", "refunded")
 	f.Refunded = &orderv1.Money{Minor: 400, Currency: "EUR"}
-	v.CalledBack(f, t0.Add(time.Minute))
-	v.CalledBack(f, t0.Add(time.Minute)) // doubled: counts once
+	v.CalledBack(f, 0, t0.Add(time.Minute))
+	v.CalledBack(f, 0, t0.Add(time.Minute)) // doubled: counts once
 	if !v.AskDue(t0.Add(time.Minute)) {
 		t.Fatal("the provider is not asked")
 	}
@@ -196,7 +196,7 @@ func TestSignedRefundCallback(t *testing.T) { // S18
 	if got := v.TakeCallbacks(); !slices.Equal(got, []string{"c2"}) {
 		t.Fatalf("%v", got)
 	}
-	if !v.CalledBack(f, t0.Add(time.Hour)) {
+	if !v.CalledBack(f, 0, t0.Add(time.Hour)) {
 		t.Fatal("an answered callback is news")
 	}
 }
@@ -253,7 +253,7 @@ func TestFactsInAnyOrder(t *testing.T) {
 			changed := false
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
 			case 0:
-				v.CalledBack(callback(rapid.StringN(1, 2, 2).Draw(t, "id"), ClaimPaid), now)
+				v.CalledBack(callback(rapid.StringN(1, 2, 2).Draw(t, "id"), ClaimPaid), 0, now)
 			case 1:
 				v.Returned("", now)
 			case 2:

@@ -12,9 +12,11 @@ import (
 	"quittance/pkg/docstore"
 	"quittance/pkg/due"
 	"quittance/pkg/event"
+	"quittance/pkg/fault"
 	"quittance/pkg/id"
 	"quittance/pkg/provider"
 	"quittance/pkg/provider/registry"
+	"quittance/pkg/provider/setting"
 	"quittance/pkg/reference"
 	"quittance/pkg/service"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
@@ -54,7 +56,12 @@ type Verifications struct {
 	base         *service.Base
 	reference    *reference.Copy
 	providers    *registry.Registry
+	gates        *gates
 }
+
+// NeedsAttention is the index of the attempts that need somebody, the oldest
+// first.
+const NeedsAttention = "attention"
 
 // Key is the index value by which a callback finds its attempt.
 func Key(account, reference string) string { return account + "/" + reference }
@@ -81,6 +88,12 @@ func Open(ctx context.Context, b *service.Base, ref *reference.Copy, providers *
 				}
 				return ProviderKey(v.Account, v.ProviderReference)
 			},
+			NeedsAttention: func(v *verification.Verification) string {
+				if v.Attention() == 0 {
+					return ""
+				}
+				return v.Started.UTC().Format(time.RFC3339)
+			},
 		},
 		NextDue: verification.NextDue,
 	})
@@ -98,7 +111,7 @@ func Open(ctx context.Context, b *service.Base, ref *reference.Copy, providers *
 	if err != nil {
 		return nil, err
 	}
-	vs := &Verifications{Collection: coll, transactions: transactions, Early: early, base: b, reference: ref, providers: providers}
+	vs := &Verifications{Collection: coll, transactions: transactions, Early: early, base: b, reference: ref, providers: providers, gates: newGates(b.Now, b.Log)}
 	service.Loop(b, coll, vs.work, due.Options{Workers: workers, Lease: lease, Longest: longest}).
 		Lanes(perAccount, func(v *verification.Verification) string { return v.Account })
 	return vs, nil
@@ -107,11 +120,17 @@ func Open(ctx context.Context, b *service.Base, ref *reference.Copy, providers *
 // Terms are an account's schedule and policy.
 type Terms struct {
 	verification.Schedule
-	Timeout             time.Duration
-	DeliverOnAuthorized bool
-	account             provider.Account
-	statuser            provider.Statuser
+	verification.Policy
+	Timeout time.Duration
+	rate    int
+	account provider.Account
+	roles   provider.Provider
+	// statuser is nil if the provider can't be asked.
+	statuser provider.Statuser
 }
+
+// Askable: the provider can be asked what its books say.
+func (t *Terms) Askable() bool { return t.statuser != nil }
 
 // Terms reads the terms of an account.
 func (vs *Verifications) Terms(ctx context.Context, account string) (Terms, error) {
@@ -123,7 +142,17 @@ func (vs *Verifications) Terms(ctx context.Context, account string) (Terms, erro
 	if err != nil {
 		return Terms{}, err
 	}
-	t := Terms{account: acc, Timeout: defaultAsk, DeliverOnAuthorized: acc.Settings["deliver_on"] == "authorized"}
+	policy, err := setting.PolicyOf(acc.Settings)
+	if err != nil {
+		return Terms{}, fmt.Errorf("account %s: %w", account, err)
+	}
+	merchant, err := vs.reference.Merchant(ctx, acc.Merchant)
+	if err != nil && fault.KindOf(err) != fault.KindNotFound {
+		return Terms{}, fmt.Errorf("merchant %s: %w", acc.Merchant, err)
+	}
+	t := Terms{account: acc, roles: p, rate: policy.StatusRate, Timeout: defaultAsk, Policy: verification.Policy{
+		DeliverOnAuthorized: policy.DeliverOnAuthorized, CaptureOn: policy.CaptureOn, RefundUnwanted: merchant.GetRefundUnwanted(),
+	}}
 	if s, ok := p.(provider.Scheduler); ok {
 		sched := s.Schedule(acc)
 		t.Schedule = verification.Schedule{First: sched.First, Then: sched.Then, Life: sched.Life, RefundWindow: sched.RefundWindow}
@@ -131,6 +160,7 @@ func (vs *Verifications) Terms(ctx context.Context, account string) (Terms, erro
 			t.Timeout = sched.Timeout
 		}
 	}
+	t.ResendAfter = policy.ResendAfter
 	var ok bool
 	if t.statuser, ok = p.(provider.Statuser); !ok {
 		t.First = 0 // nobody to ask: the merchant confirms
@@ -138,9 +168,12 @@ func (vs *Verifications) Terms(ctx context.Context, account string) (Terms, erro
 	return t, nil
 }
 
-// work asks the provider or tells the order again, whichever is due.
+// work asks the provider, sends it an operation, or tells the order again,
+// whichever is due.
 func (vs *Verifications) work(ctx context.Context, doc *due.Leased[verification.Verification]) error {
-	if !doc.Body.AskDue(vs.Now()) {
+	now := vs.Now()
+	send := doc.Body.SendDue(now)
+	if send == "" && !doc.Body.AskDue(now) {
 		return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
 			if v.TellDue(vs.Now()) {
 				v.ToldAgain(vs.Now())
@@ -150,12 +183,23 @@ func (vs *Verifications) work(ctx context.Context, doc *due.Leased[verification.
 		})
 	}
 	terms, err := vs.Terms(ctx, doc.Body.Account)
-	if err == nil && terms.statuser == nil {
-		err = errors.New("the provider has no status API")
+	if err != nil {
+		return err // without terms nothing can be scheduled: the lease's end brings it back
 	}
-	var report verification.Report
+	if send != "" {
+		return vs.send(ctx, doc, terms, send)
+	}
+	if terms.statuser == nil {
+		return vs.noAnswer(ctx, doc, terms, errors.New("the provider has no status API"))
+	}
+	leave, later, err := vs.gates.enter(ctx, doc.Body.Account, terms.rate)
+	if err != nil || !later.IsZero() {
+		return vs.putOff(ctx, doc, later, err)
+	}
+	report, err := vs.ask(ctx, terms, &doc.Body)
+	leave(err)
 	if err == nil {
-		report, err = vs.ask(ctx, terms, &doc.Body)
+		report, err = vs.Bind(ctx, &doc.Body, report)
 	}
 	if errors.Is(err, provider.ErrReferenceMissing) {
 		return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
@@ -164,15 +208,30 @@ func (vs *Verifications) work(ctx context.Context, doc *due.Leased[verification.
 		})
 	}
 	if err != nil {
-		return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
-			if v.NoAnswer(err.Error(), terms.Schedule, vs.Now()) {
-				return vs.Tell(ch, v, terms)
-			}
-			return nil
-		})
+		return vs.noAnswer(ctx, doc, terms, err)
 	}
 	return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
 		return vs.Apply(ch, v, report, terms)
+	})
+}
+
+func (vs *Verifications) noAnswer(ctx context.Context, doc *due.Leased[verification.Verification], terms Terms, err error) error {
+	return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
+		if v.NoAnswer(err.Error(), terms.Schedule, vs.Now()) {
+			return vs.Tell(ch, v, terms)
+		}
+		return nil
+	})
+}
+
+// putOff comes back to a document when its account's gate may be open again.
+func (vs *Verifications) putOff(ctx context.Context, doc *due.Leased[verification.Verification], at time.Time, err error) error {
+	if err != nil {
+		return err // our own time is over: the lease's end brings it back
+	}
+	return doc.Finish(ctx, func(v *verification.Verification, _ *docstore.Change) error {
+		v.PutOff(at, "the provider does not answer: asked again later", vs.Now())
+		return nil
 	})
 }
 
@@ -180,9 +239,7 @@ func (vs *Verifications) work(ctx context.Context, doc *due.Leased[verification.
 func (vs *Verifications) ask(ctx context.Context, t Terms, v *verification.Verification) (verification.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	r, err := t.statuser.Status(ctx, t.account, provider.StatusQuery{
-		Reference: v.Reference, TransactionID: v.Facts.TransactionID, ProviderReference: v.ProviderReference,
-	})
+	r, err := t.statuser.Status(ctx, t.account, query(v))
 	if err != nil {
 		return verification.Report{}, fmt.Errorf("ask %s: %w", t.account.Provider, err)
 	}
@@ -190,11 +247,15 @@ func (vs *Verifications) ask(ctx context.Context, t Terms, v *verification.Verif
 		vs.base.Log.WarnContext(ctx, "provider says a word the mapping doesn't have",
 			"provider", t.account.Provider, "account", t.account.ID, "attempt", v.Attempt, "word", r.Raw)
 	}
-	report := verification.Report{
+	return verification.Report{
 		Outcome: outcomes[r.State], Reference: r.Reference, TransactionID: r.TransactionID, Amount: r.Amount,
+		Captured: r.Captured, Refunded: r.Refunded, Account: r.Account,
 		AckOrRefund: r.AckOrRefund, Detail: r.Detail, Raw: r.Raw,
-	}
-	return vs.Bind(ctx, v, report)
+	}, nil
+}
+
+func query(v *verification.Verification) provider.StatusQuery {
+	return provider.StatusQuery{Reference: v.Reference, TransactionID: v.Facts.TransactionID, ProviderReference: v.ProviderReference}
 }
 
 // outcomes maps a provider's state; what is missing is no outcome at all.
@@ -243,7 +304,7 @@ func (vs *Verifications) Apply(ch *docstore.Change, v *verification.Verification
 
 // Tell sends the facts to the order.
 func (vs *Verifications) Tell(ch *docstore.Change, v *verification.Verification, t Terms) error {
-	e, err := vs.base.Event(event.PaymentVerified, v.Attempt, v.Order, v.Merchant, v.Fact(v.TakeCallbacks(), t.DeliverOnAuthorized))
+	e, err := vs.base.Event(event.PaymentVerified, v.Attempt, v.Order, v.Merchant, v.Fact(v.TakeCallbacks(), t.Policy))
 	if err != nil {
 		return err
 	}

@@ -769,9 +769,16 @@ type PaymentVerified struct {
 	// Authorized money is enough to deliver, says the account.
 	DeliverOnAuthorized bool `protobuf:"varint,14,opt,name=deliver_on_authorized,json=deliverOnAuthorized,proto3" json:"deliver_on_authorized,omitempty"`
 	// Callbacks that these facts answer: callback-ingest need not send them again.
-	CallbackIds   []string `protobuf:"bytes,15,rep,name=callback_ids,json=callbackIds,proto3" json:"callback_ids,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CallbackIds []string `protobuf:"bytes,15,rep,name=callback_ids,json=callbackIds,proto3" json:"callback_ids,omitempty"`
+	// The attempt's operations so far: the answer to refund.requested.
+	Operations []*v1.Operation `protobuf:"bytes,16,rep,name=operations,proto3" json:"operations,omitempty"`
+	// The account's policy: "authorized" or "delivered" is when reserved money is
+	// taken; empty: when the merchant says so.
+	CaptureOn string `protobuf:"bytes,17,opt,name=capture_on,json=captureOn,proto3" json:"capture_on,omitempty"`
+	// The merchant's policy: money that the order can't use goes back by itself.
+	RefundUnwanted bool `protobuf:"varint,18,opt,name=refund_unwanted,json=refundUnwanted,proto3" json:"refund_unwanted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *PaymentVerified) Reset() {
@@ -909,6 +916,89 @@ func (x *PaymentVerified) GetCallbackIds() []string {
 	return nil
 }
 
+func (x *PaymentVerified) GetOperations() []*v1.Operation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
+func (x *PaymentVerified) GetCaptureOn() string {
+	if x != nil {
+		return x.CaptureOn
+	}
+	return ""
+}
+
+func (x *PaymentVerified) GetRefundUnwanted() bool {
+	if x != nil {
+		return x.RefundUnwanted
+	}
+	return false
+}
+
+// RefundRequested: something is to be done to the money of an order's attempts:
+// refunds, captures and cancellations that verification has not answered yet.
+type RefundRequested struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	MerchantId    string                 `protobuf:"bytes,2,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
+	Operations    []*v1.Operation        `protobuf:"bytes,3,rep,name=operations,proto3" json:"operations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundRequested) Reset() {
+	*x = RefundRequested{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundRequested) ProtoMessage() {}
+
+func (x *RefundRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundRequested.ProtoReflect.Descriptor instead.
+func (*RefundRequested) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RefundRequested) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *RefundRequested) GetMerchantId() string {
+	if x != nil {
+		return x.MerchantId
+	}
+	return ""
+}
+
+func (x *RefundRequested) GetOperations() []*v1.Operation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
 // CallbackAcknowledged: a callback is known and led to no new facts.
 type CallbackAcknowledged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -920,7 +1010,7 @@ type CallbackAcknowledged struct {
 
 func (x *CallbackAcknowledged) Reset() {
 	*x = CallbackAcknowledged{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1022,7 @@ func (x *CallbackAcknowledged) String() string {
 func (*CallbackAcknowledged) ProtoMessage() {}
 
 func (x *CallbackAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1035,7 @@ func (x *CallbackAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackAcknowledged.ProtoReflect.Descriptor instead.
 func (*CallbackAcknowledged) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CallbackAcknowledged) GetCallbackIds() []string {
@@ -977,7 +1067,7 @@ type CallbackRescued struct {
 
 func (x *CallbackRescued) Reset() {
 	*x = CallbackRescued{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1079,7 @@ func (x *CallbackRescued) String() string {
 func (*CallbackRescued) ProtoMessage() {}
 
 func (x *CallbackRescued) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1092,7 @@ func (x *CallbackRescued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackRescued.ProtoReflect.Descriptor instead.
 func (*CallbackRescued) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CallbackRescued) GetDocument() []byte {
@@ -1043,7 +1133,7 @@ type DeliveryCompleted struct {
 
 func (x *DeliveryCompleted) Reset() {
 	*x = DeliveryCompleted{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1145,7 @@ func (x *DeliveryCompleted) String() string {
 func (*DeliveryCompleted) ProtoMessage() {}
 
 func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1158,7 @@ func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCompleted.ProtoReflect.Descriptor instead.
 func (*DeliveryCompleted) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeliveryCompleted) GetDeliveryId() string {
@@ -1121,7 +1211,7 @@ type DeliveryDelayed struct {
 
 func (x *DeliveryDelayed) Reset() {
 	*x = DeliveryDelayed{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1133,7 +1223,7 @@ func (x *DeliveryDelayed) String() string {
 func (*DeliveryDelayed) ProtoMessage() {}
 
 func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1146,7 +1236,7 @@ func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryDelayed.ProtoReflect.Descriptor instead.
 func (*DeliveryDelayed) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeliveryDelayed) GetDeliveryId() string {
@@ -1188,7 +1278,7 @@ var File_quittance_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1equittance/event/v1/event.proto\x12\x12quittance.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1equittance/order/v1/money.proto\x1a\x1equittance/order/v1/order.proto\x1a\"quittance/order/v1/reference.proto\x1a,quittance/verification/v1/verification.proto\"\xd0\x02\n" +
+	"\x1equittance/event/v1/event.proto\x12\x12quittance.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\x1a\x1equittance/order/v1/order.proto\x1a\"quittance/order/v1/reference.proto\x1a,quittance/verification/v1/verification.proto\"\xd0\x02\n" +
 	"\n" +
 	"OrderEvent\x12/\n" +
 	"\x05order\x18\x01 \x01(\v2\x19.quittance.order.v1.OrderR\x05order\x12\x1a\n" +
@@ -1264,7 +1354,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\x10acknowledge_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0facknowledgeTime\x12\x16\n" +
 	"\x06signed\x18\t \x01(\bR\x06signed\x125\n" +
 	"\brefunded\x18\n" +
-	" \x01(\v2\x19.quittance.order.v1.MoneyR\brefunded\"\x81\x05\n" +
+	" \x01(\v2\x19.quittance.order.v1.MoneyR\brefunded\"\x88\x06\n" +
 	"\x0fPaymentVerified\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1287,7 +1377,20 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\x06detail\x18\f \x01(\tR\x06detail\x12\x1a\n" +
 	"\brevision\x18\r \x01(\x03R\brevision\x122\n" +
 	"\x15deliver_on_authorized\x18\x0e \x01(\bR\x13deliverOnAuthorized\x12!\n" +
-	"\fcallback_ids\x18\x0f \x03(\tR\vcallbackIds\"X\n" +
+	"\fcallback_ids\x18\x0f \x03(\tR\vcallbackIds\x12=\n" +
+	"\n" +
+	"operations\x18\x10 \x03(\v2\x1d.quittance.order.v1.OperationR\n" +
+	"operations\x12\x1d\n" +
+	"\n" +
+	"capture_on\x18\x11 \x01(\tR\tcaptureOn\x12'\n" +
+	"\x0frefund_unwanted\x18\x12 \x01(\bR\x0erefundUnwanted\"\x8c\x01\n" +
+	"\x0fRefundRequested\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
+	"\vmerchant_id\x18\x02 \x01(\tR\n" +
+	"merchantId\x12=\n" +
+	"\n" +
+	"operations\x18\x03 \x03(\v2\x1d.quittance.order.v1.OperationR\n" +
+	"operations\"X\n" +
 	"\x14CallbackAcknowledged\x12!\n" +
 	"\fcallback_ids\x18\x01 \x03(\tR\vcallbackIds\x12\x1d\n" +
 	"\n" +
@@ -1330,7 +1433,7 @@ func file_quittance_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_quittance_event_v1_event_proto_rawDescData
 }
 
-var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*OrderEvent)(nil),              // 0: quittance.event.v1.OrderEvent
 	(*PaymentAcknowledged)(nil),     // 1: quittance.event.v1.PaymentAcknowledged
@@ -1342,38 +1445,42 @@ var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*OfflineConfirmed)(nil),        // 7: quittance.event.v1.OfflineConfirmed
 	(*CallbackReceived)(nil),        // 8: quittance.event.v1.CallbackReceived
 	(*PaymentVerified)(nil),         // 9: quittance.event.v1.PaymentVerified
-	(*CallbackAcknowledged)(nil),    // 10: quittance.event.v1.CallbackAcknowledged
-	(*CallbackRescued)(nil),         // 11: quittance.event.v1.CallbackRescued
-	(*DeliveryCompleted)(nil),       // 12: quittance.event.v1.DeliveryCompleted
-	(*DeliveryDelayed)(nil),         // 13: quittance.event.v1.DeliveryDelayed
-	nil,                             // 14: quittance.event.v1.OrderEvent.MailTextsEntry
-	(*v1.Order)(nil),                // 15: quittance.order.v1.Order
-	(*v1.Money)(nil),                // 16: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil),   // 17: google.protobuf.Timestamp
-	(v11.Outcome)(0),                // 18: quittance.verification.v1.Outcome
-	(v1.HoldReason)(0),              // 19: quittance.order.v1.HoldReason
-	(*v1.LineLicenses)(nil),         // 20: quittance.order.v1.LineLicenses
+	(*RefundRequested)(nil),         // 10: quittance.event.v1.RefundRequested
+	(*CallbackAcknowledged)(nil),    // 11: quittance.event.v1.CallbackAcknowledged
+	(*CallbackRescued)(nil),         // 12: quittance.event.v1.CallbackRescued
+	(*DeliveryCompleted)(nil),       // 13: quittance.event.v1.DeliveryCompleted
+	(*DeliveryDelayed)(nil),         // 14: quittance.event.v1.DeliveryDelayed
+	nil,                             // 15: quittance.event.v1.OrderEvent.MailTextsEntry
+	(*v1.Order)(nil),                // 16: quittance.order.v1.Order
+	(*v1.Money)(nil),                // 17: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
+	(v11.Outcome)(0),                // 19: quittance.verification.v1.Outcome
+	(v1.HoldReason)(0),              // 20: quittance.order.v1.HoldReason
+	(*v1.Operation)(nil),            // 21: quittance.order.v1.Operation
+	(*v1.LineLicenses)(nil),         // 22: quittance.order.v1.LineLicenses
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
-	15, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
-	14, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
-	16, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
-	17, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
-	17, // 4: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
-	16, // 5: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
-	17, // 6: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
-	16, // 7: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
-	18, // 8: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
-	16, // 9: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
-	16, // 10: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
-	16, // 11: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
-	19, // 12: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
-	20, // 13: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	16, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
+	15, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
+	17, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
+	18, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
+	18, // 4: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
+	17, // 5: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
+	18, // 6: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
+	17, // 7: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
+	19, // 8: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
+	17, // 9: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
+	17, // 10: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
+	17, // 11: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
+	20, // 12: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
+	21, // 13: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
+	21, // 14: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
+	22, // 15: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_quittance_event_v1_event_proto_init() }
@@ -1387,7 +1494,7 @@ func file_quittance_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_event_v1_event_proto_rawDesc), len(file_quittance_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -37,9 +37,14 @@ type Merchant struct {
 	// Which return key is in use; PutMerchant leaves it as it is.
 	ReturnSigning *ReturnSigning `protobuf:"bytes,10,opt,name=return_signing,json=returnSigning,proto3" json:"return_signing,omitempty"`
 	// What customers' pages look like and say of the seller.
-	Storefront    *Storefront `protobuf:"bytes,20,opt,name=storefront,proto3" json:"storefront,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Storefront *Storefront `protobuf:"bytes,20,opt,name=storefront,proto3" json:"storefront,omitempty"`
+	// Money that an order can't use (a second payment, one after the order was
+	// canceled or expired, more than ordered) is given back without asking where
+	// the provider can. Otherwise a second payment is on the refund-by-hand list,
+	// and the order is on hold for the rest.
+	RefundUnwanted bool `protobuf:"varint,5,opt,name=refund_unwanted,json=refundUnwanted,proto3" json:"refund_unwanted,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Merchant) Reset() {
@@ -112,6 +117,13 @@ func (x *Merchant) GetStorefront() *Storefront {
 		return x.Storefront
 	}
 	return nil
+}
+
+func (x *Merchant) GetRefundUnwanted() bool {
+	if x != nil {
+		return x.RefundUnwanted
+	}
+	return false
 }
 
 // Storefront is a merchant's face on the pages that customers see.
@@ -766,7 +778,7 @@ var File_quittance_order_v1_merchant_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\n" +
-	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\x88\x02\n" +
+	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\xb1\x02\n" +
 	"\bMerchant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
@@ -776,7 +788,8 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	" \x01(\v2!.quittance.order.v1.ReturnSigningR\rreturnSigning\x12>\n" +
 	"\n" +
 	"storefront\x18\x14 \x01(\v2\x1e.quittance.order.v1.StorefrontR\n" +
-	"storefront\"\xa7\x02\n" +
+	"storefront\x12'\n" +
+	"\x0frefund_unwanted\x18\x05 \x01(\bR\x0erefundUnwanted\"\xa7\x02\n" +
 	"\n" +
 	"Storefront\x12\x14\n" +
 	"\x05color\x18\x01 \x01(\tR\x05color\x12\x12\n" +

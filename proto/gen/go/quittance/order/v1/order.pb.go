@@ -259,6 +259,59 @@ func (DeliveryMethod) EnumDescriptor() ([]byte, []int) {
 	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{3}
 }
 
+// HoldDecision is what the merchant decides about a mismatch.
+type HoldDecision int32
+
+const (
+	HoldDecision_HOLD_DECISION_UNSPECIFIED HoldDecision = 0
+	// The merchant takes the money as it is: the order is paid by it and delivered.
+	HoldDecision_HOLD_DECISION_ACCEPT HoldDecision = 1
+	// The money goes back. The order stays on hold until it has, and is then what
+	// it was before: unpaid, canceled or expired.
+	HoldDecision_HOLD_DECISION_REFUND HoldDecision = 2
+)
+
+// Enum value maps for HoldDecision.
+var (
+	HoldDecision_name = map[int32]string{
+		0: "HOLD_DECISION_UNSPECIFIED",
+		1: "HOLD_DECISION_ACCEPT",
+		2: "HOLD_DECISION_REFUND",
+	}
+	HoldDecision_value = map[string]int32{
+		"HOLD_DECISION_UNSPECIFIED": 0,
+		"HOLD_DECISION_ACCEPT":      1,
+		"HOLD_DECISION_REFUND":      2,
+	}
+)
+
+func (x HoldDecision) Enum() *HoldDecision {
+	p := new(HoldDecision)
+	*p = x
+	return p
+}
+
+func (x HoldDecision) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HoldDecision) Descriptor() protoreflect.EnumDescriptor {
+	return file_quittance_order_v1_order_proto_enumTypes[4].Descriptor()
+}
+
+func (HoldDecision) Type() protoreflect.EnumType {
+	return &file_quittance_order_v1_order_proto_enumTypes[4]
+}
+
+func (x HoldDecision) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HoldDecision.Descriptor instead.
+func (HoldDecision) EnumDescriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{4}
+}
+
 // Line is one product in an order, as it was when the order was created.
 type Line struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -428,7 +481,11 @@ type Hold struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reason HoldReason             `protobuf:"varint,1,opt,name=reason,proto3,enum=quittance.order.v1.HoldReason" json:"reason,omitempty"`
 	// What differed or what the provider said, for people.
-	Detail        string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Detail string `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	// Attempt whose money is in question.
+	AttemptId string `protobuf:"bytes,3,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	// HOLD_DECISION_REFUND: decided, and the money is on its way back.
+	Decision      HoldDecision `protobuf:"varint,4,opt,name=decision,proto3,enum=quittance.order.v1.HoldDecision" json:"decision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -477,6 +534,20 @@ func (x *Hold) GetDetail() string {
 	return ""
 }
 
+func (x *Hold) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *Hold) GetDecision() HoldDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return HoldDecision_HOLD_DECISION_UNSPECIFIED
+}
+
 // Order is the full view of an order; events and webhooks carry it too.
 type Order struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -509,8 +580,10 @@ type Order struct {
 	// Where the customer pays or sees the order: unguessable, for the customer only.
 	PayUrl string `protobuf:"bytes,21,opt,name=pay_url,json=payUrl,proto3" json:"pay_url,omitempty"`
 	// Human reason of the latest failed payment attempt, empty if none.
-	PaymentProblem string       `protobuf:"bytes,22,opt,name=payment_problem,json=paymentProblem,proto3" json:"payment_problem,omitempty"`
-	Fulfillment    *Fulfillment `protobuf:"bytes,27,opt,name=fulfillment,proto3" json:"fulfillment,omitempty"`
+	PaymentProblem string `protobuf:"bytes,22,opt,name=payment_problem,json=paymentProblem,proto3" json:"payment_problem,omitempty"`
+	// Refunds, captures and cancellations, oldest first.
+	Operations  []*Operation `protobuf:"bytes,23,rep,name=operations,proto3" json:"operations,omitempty"`
+	Fulfillment *Fulfillment `protobuf:"bytes,27,opt,name=fulfillment,proto3" json:"fulfillment,omitempty"`
 	// The merchant's own id of the logged-in user who bought, empty if not known.
 	UserId        string `protobuf:"bytes,28,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -699,6 +772,13 @@ func (x *Order) GetPaymentProblem() string {
 		return x.PaymentProblem
 	}
 	return ""
+}
+
+func (x *Order) GetOperations() []*Operation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
 }
 
 func (x *Order) GetFulfillment() *Fulfillment {
@@ -1407,11 +1487,187 @@ func (x *CancelOrderRequest) GetOrderId() string {
 	return ""
 }
 
+type ResolveHoldRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	Decision      HoldDecision           `protobuf:"varint,2,opt,name=decision,proto3,enum=quittance.order.v1.HoldDecision" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveHoldRequest) Reset() {
+	*x = ResolveHoldRequest{}
+	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveHoldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveHoldRequest) ProtoMessage() {}
+
+func (x *ResolveHoldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveHoldRequest.ProtoReflect.Descriptor instead.
+func (*ResolveHoldRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ResolveHoldRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ResolveHoldRequest) GetDecision() HoldDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return HoldDecision_HOLD_DECISION_UNSPECIFIED
+}
+
+type RefundOrderRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// 1–64 characters; a retry with the same key refunds nothing more.
+	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// What is given back; unset: all that is left.
+	Amount *Money `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Attempt whose money it is; empty: the one that paid the order.
+	AttemptId string `protobuf:"bytes,4,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	// For the merchant's own books, at most 200 characters.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefundOrderRequest) Reset() {
+	*x = RefundOrderRequest{}
+	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefundOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefundOrderRequest) ProtoMessage() {}
+
+func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefundOrderRequest.ProtoReflect.Descriptor instead.
+func (*RefundOrderRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RefundOrderRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *RefundOrderRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *RefundOrderRequest) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *RefundOrderRequest) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *RefundOrderRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CapturePaymentRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CapturePaymentRequest) Reset() {
+	*x = CapturePaymentRequest{}
+	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CapturePaymentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CapturePaymentRequest) ProtoMessage() {}
+
+func (x *CapturePaymentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CapturePaymentRequest.ProtoReflect.Descriptor instead.
+func (*CapturePaymentRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CapturePaymentRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
 var File_quittance_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x1equittance/order/v1/order.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\"\xf1\x02\n" +
+	"\x1equittance/order/v1/order.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\"\xf1\x02\n" +
 	"\x04Line\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x1d\n" +
 	"\n" +
@@ -1426,10 +1682,13 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\bCustomer\x12\x14\n" +
 	"\x05email\x18\x01 \x01(\tR\x05email\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
-	"\x06locale\x18\x03 \x01(\tR\x06locale\"V\n" +
+	"\x06locale\x18\x03 \x01(\tR\x06locale\"\xb3\x01\n" +
 	"\x04Hold\x126\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1e.quittance.order.v1.HoldReasonR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\"\x9f\t\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x03 \x01(\tR\tattemptId\x12<\n" +
+	"\bdecision\x18\x04 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\xde\t\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +
@@ -1456,7 +1715,10 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\bmetadata\x18\x13 \x03(\v2'.quittance.order.v1.Order.MetadataEntryR\bmetadata\x12)\n" +
 	"\x10delivery_problem\x18\x14 \x01(\tR\x0fdeliveryProblem\x12\x17\n" +
 	"\apay_url\x18\x15 \x01(\tR\x06payUrl\x12'\n" +
-	"\x0fpayment_problem\x18\x16 \x01(\tR\x0epaymentProblem\x12A\n" +
+	"\x0fpayment_problem\x18\x16 \x01(\tR\x0epaymentProblem\x12=\n" +
+	"\n" +
+	"operations\x18\x17 \x03(\v2\x1d.quittance.order.v1.OperationR\n" +
+	"operations\x12A\n" +
 	"\vfulfillment\x18\x1b \x01(\v2\x1f.quittance.order.v1.FulfillmentR\vfulfillment\x12\x17\n" +
 	"\auser_id\x18\x1c \x01(\tR\x06userId\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
@@ -1514,6 +1776,18 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x12\n" +
 	"\x04more\x18\x03 \x01(\bR\x04more\"/\n" +
 	"\x12CancelOrderRequest\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\"m\n" +
+	"\x12ResolveHoldRequest\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12<\n" +
+	"\bdecision\x18\x02 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\xc2\x01\n" +
+	"\x12RefundOrderRequest\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12'\n" +
+	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x121\n" +
+	"\x06amount\x18\x03 \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x04 \x01(\tR\tattemptId\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"2\n" +
+	"\x15CapturePaymentRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId*\xb1\x02\n" +
 	"\fPaymentState\x12\x1d\n" +
 	"\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -1540,7 +1814,11 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\x0eDeliveryMethod\x12\x1f\n" +
 	"\x1bDELIVERY_METHOD_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DELIVERY_METHOD_POOL\x10\x01\x12\x18\n" +
-	"\x14DELIVERY_METHOD_MAIL\x10\x022\xae\x04\n" +
+	"\x14DELIVERY_METHOD_MAIL\x10\x02*a\n" +
+	"\fHoldDecision\x12\x1d\n" +
+	"\x19HOLD_DECISION_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14HOLD_DECISION_ACCEPT\x10\x01\x12\x18\n" +
+	"\x14HOLD_DECISION_REFUND\x10\x022\xbc\x06\n" +
 	"\fOrderService\x12V\n" +
 	"\vCreateOrder\x12&.quittance.order.v1.CreateOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12P\n" +
 	"\bGetOrder\x12#.quittance.order.v1.GetOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12a\n" +
@@ -1550,7 +1828,10 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"WatchOrder\x12%.quittance.order.v1.WatchOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x020\x01\x12a\n" +
 	"\n" +
 	"ListEvents\x12%.quittance.order.v1.ListEventsRequest\x1a&.quittance.order.v1.ListEventsResponse\"\x04\xe8\xe0\x18\x02\x12V\n" +
-	"\vCancelOrder\x12&.quittance.order.v1.CancelOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02B\xc1\x01\n" +
+	"\vCancelOrder\x12&.quittance.order.v1.CancelOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12V\n" +
+	"\vResolveHold\x12&.quittance.order.v1.ResolveHoldRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12V\n" +
+	"\vRefundOrder\x12&.quittance.order.v1.RefundOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12\\\n" +
+	"\x0eCapturePayment\x12).quittance.order.v1.CapturePaymentRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02B\xc1\x01\n" +
 	"\x16com.quittance.order.v1B\n" +
 	"OrderProtoP\x01Z1quittance/proto/gen/go/quittance/order/v1;orderv1\xa2\x02\x03QOX\xaa\x02\x12Quittance.Order.V1\xca\x02\x12Quittance\\Order\\V1\xe2\x02\x1eQuittance\\Order\\V1\\GPBMetadata\xea\x02\x14Quittance::Order::V1b\x06proto3"
 
@@ -1566,77 +1847,92 @@ func file_quittance_order_v1_order_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_order_proto_rawDescData
 }
 
-var file_quittance_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_quittance_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_quittance_order_v1_order_proto_goTypes = []any{
 	(PaymentState)(0),             // 0: quittance.order.v1.PaymentState
 	(DeliveryState)(0),            // 1: quittance.order.v1.DeliveryState
 	(HoldReason)(0),               // 2: quittance.order.v1.HoldReason
 	(DeliveryMethod)(0),           // 3: quittance.order.v1.DeliveryMethod
-	(*Line)(nil),                  // 4: quittance.order.v1.Line
-	(*Customer)(nil),              // 5: quittance.order.v1.Customer
-	(*Hold)(nil),                  // 6: quittance.order.v1.Hold
-	(*Order)(nil),                 // 7: quittance.order.v1.Order
-	(*Fulfillment)(nil),           // 8: quittance.order.v1.Fulfillment
-	(*CreateOrderRequest)(nil),    // 9: quittance.order.v1.CreateOrderRequest
-	(*OrderItem)(nil),             // 10: quittance.order.v1.OrderItem
-	(*GetOrderRequest)(nil),       // 11: quittance.order.v1.GetOrderRequest
-	(*ListOrdersRequest)(nil),     // 12: quittance.order.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 13: quittance.order.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),     // 14: quittance.order.v1.WatchOrderRequest
-	(*ListEventsRequest)(nil),     // 15: quittance.order.v1.ListEventsRequest
-	(*PublicEvent)(nil),           // 16: quittance.order.v1.PublicEvent
-	(*ListEventsResponse)(nil),    // 17: quittance.order.v1.ListEventsResponse
-	(*CancelOrderRequest)(nil),    // 18: quittance.order.v1.CancelOrderRequest
-	nil,                           // 19: quittance.order.v1.Order.MetadataEntry
-	nil,                           // 20: quittance.order.v1.CreateOrderRequest.MetadataEntry
-	(*Money)(nil),                 // 21: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(HoldDecision)(0),             // 4: quittance.order.v1.HoldDecision
+	(*Line)(nil),                  // 5: quittance.order.v1.Line
+	(*Customer)(nil),              // 6: quittance.order.v1.Customer
+	(*Hold)(nil),                  // 7: quittance.order.v1.Hold
+	(*Order)(nil),                 // 8: quittance.order.v1.Order
+	(*Fulfillment)(nil),           // 9: quittance.order.v1.Fulfillment
+	(*CreateOrderRequest)(nil),    // 10: quittance.order.v1.CreateOrderRequest
+	(*OrderItem)(nil),             // 11: quittance.order.v1.OrderItem
+	(*GetOrderRequest)(nil),       // 12: quittance.order.v1.GetOrderRequest
+	(*ListOrdersRequest)(nil),     // 13: quittance.order.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),    // 14: quittance.order.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),     // 15: quittance.order.v1.WatchOrderRequest
+	(*ListEventsRequest)(nil),     // 16: quittance.order.v1.ListEventsRequest
+	(*PublicEvent)(nil),           // 17: quittance.order.v1.PublicEvent
+	(*ListEventsResponse)(nil),    // 18: quittance.order.v1.ListEventsResponse
+	(*CancelOrderRequest)(nil),    // 19: quittance.order.v1.CancelOrderRequest
+	(*ResolveHoldRequest)(nil),    // 20: quittance.order.v1.ResolveHoldRequest
+	(*RefundOrderRequest)(nil),    // 21: quittance.order.v1.RefundOrderRequest
+	(*CapturePaymentRequest)(nil), // 22: quittance.order.v1.CapturePaymentRequest
+	nil,                           // 23: quittance.order.v1.Order.MetadataEntry
+	nil,                           // 24: quittance.order.v1.CreateOrderRequest.MetadataEntry
+	(*Money)(nil),                 // 25: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*Operation)(nil),             // 27: quittance.order.v1.Operation
 }
 var file_quittance_order_v1_order_proto_depIdxs = []int32{
-	21, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
-	21, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
+	25, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
+	25, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
 	3,  // 2: quittance.order.v1.Line.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
 	1,  // 3: quittance.order.v1.Line.delivery_state:type_name -> quittance.order.v1.DeliveryState
 	2,  // 4: quittance.order.v1.Hold.reason:type_name -> quittance.order.v1.HoldReason
-	5,  // 5: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
-	4,  // 6: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
-	21, // 7: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
-	0,  // 8: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
-	1,  // 9: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
-	6,  // 10: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
-	22, // 11: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	22, // 12: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
-	22, // 13: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
-	21, // 14: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
-	21, // 15: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
-	19, // 16: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
-	8,  // 17: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
-	22, // 18: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
-	5,  // 19: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
-	10, // 20: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
-	20, // 21: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
-	7,  // 22: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
-	22, // 23: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
-	7,  // 24: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
-	16, // 25: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
-	9,  // 26: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
-	11, // 27: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
-	12, // 28: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
-	14, // 29: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
-	15, // 30: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
-	18, // 31: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
-	7,  // 32: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
-	7,  // 33: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
-	13, // 34: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
-	7,  // 35: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
-	17, // 36: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
-	7,  // 37: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
-	32, // [32:38] is the sub-list for method output_type
-	26, // [26:32] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	4,  // 5: quittance.order.v1.Hold.decision:type_name -> quittance.order.v1.HoldDecision
+	6,  // 6: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
+	5,  // 7: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
+	25, // 8: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
+	0,  // 9: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
+	1,  // 10: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
+	7,  // 11: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
+	26, // 12: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	26, // 13: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
+	26, // 14: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
+	25, // 15: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
+	25, // 16: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
+	23, // 17: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
+	27, // 18: quittance.order.v1.Order.operations:type_name -> quittance.order.v1.Operation
+	9,  // 19: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
+	26, // 20: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
+	6,  // 21: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
+	11, // 22: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
+	24, // 23: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
+	8,  // 24: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
+	26, // 25: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
+	8,  // 26: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
+	17, // 27: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
+	4,  // 28: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
+	25, // 29: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
+	10, // 30: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
+	12, // 31: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
+	13, // 32: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
+	15, // 33: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
+	16, // 34: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
+	19, // 35: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
+	20, // 36: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
+	21, // 37: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
+	22, // 38: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
+	8,  // 39: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
+	8,  // 40: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
+	14, // 41: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
+	8,  // 42: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
+	18, // 43: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
+	8,  // 44: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
+	8,  // 45: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
+	8,  // 46: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
+	8,  // 47: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
+	39, // [39:48] is the sub-list for method output_type
+	30, // [30:39] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_order_proto_init() }
@@ -1645,13 +1941,14 @@ func file_quittance_order_v1_order_proto_init() {
 		return
 	}
 	file_quittance_order_v1_money_proto_init()
+	file_quittance_order_v1_operation_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_order_proto_rawDesc), len(file_quittance_order_v1_order_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   17,
+			NumEnums:      5,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,12 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OrderService_CreateOrder_FullMethodName = "/quittance.order.v1.OrderService/CreateOrder"
-	OrderService_GetOrder_FullMethodName    = "/quittance.order.v1.OrderService/GetOrder"
-	OrderService_ListOrders_FullMethodName  = "/quittance.order.v1.OrderService/ListOrders"
-	OrderService_WatchOrder_FullMethodName  = "/quittance.order.v1.OrderService/WatchOrder"
-	OrderService_ListEvents_FullMethodName  = "/quittance.order.v1.OrderService/ListEvents"
-	OrderService_CancelOrder_FullMethodName = "/quittance.order.v1.OrderService/CancelOrder"
+	OrderService_CreateOrder_FullMethodName    = "/quittance.order.v1.OrderService/CreateOrder"
+	OrderService_GetOrder_FullMethodName       = "/quittance.order.v1.OrderService/GetOrder"
+	OrderService_ListOrders_FullMethodName     = "/quittance.order.v1.OrderService/ListOrders"
+	OrderService_WatchOrder_FullMethodName     = "/quittance.order.v1.OrderService/WatchOrder"
+	OrderService_ListEvents_FullMethodName     = "/quittance.order.v1.OrderService/ListEvents"
+	OrderService_CancelOrder_FullMethodName    = "/quittance.order.v1.OrderService/CancelOrder"
+	OrderService_ResolveHold_FullMethodName    = "/quittance.order.v1.OrderService/ResolveHold"
+	OrderService_RefundOrder_FullMethodName    = "/quittance.order.v1.OrderService/RefundOrder"
+	OrderService_CapturePayment_FullMethodName = "/quittance.order.v1.OrderService/CapturePayment"
 )
 
 // OrderServiceClient is the client API for OrderService service.
@@ -47,8 +50,20 @@ type OrderServiceClient interface {
 	// order in which the orders last changed. An event may be listed again;
 	// its id is stable.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
-	// CancelOrder cancels an unpaid order.
+	// CancelOrder cancels an unpaid order, or one whose money is only reserved and
+	// of which nothing is delivered: the reservation is canceled then.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*Order, error)
+	// ResolveHold ends a hold for a mismatch, which waits for nothing else. The
+	// same decision again changes nothing; another one, or an order that is not on
+	// such a hold, is FAILED_PRECONDITION.
+	ResolveHold(ctx context.Context, in *ResolveHoldRequest, opts ...grpc.CallOption) (*Order, error)
+	// RefundOrder gives captured money back, all that is left or a part. The
+	// order's payment state follows when the provider's books show it; see
+	// Order.operations meanwhile. The same key with the same request changes
+	// nothing; with another request FAILED_PRECONDITION.
+	RefundOrder(ctx context.Context, in *RefundOrderRequest, opts ...grpc.CallOption) (*Order, error)
+	// CapturePayment takes the money that is reserved for an authorized order.
+	CapturePayment(ctx context.Context, in *CapturePaymentRequest, opts ...grpc.CallOption) (*Order, error)
 }
 
 type orderServiceClient struct {
@@ -128,6 +143,36 @@ func (c *orderServiceClient) CancelOrder(ctx context.Context, in *CancelOrderReq
 	return out, nil
 }
 
+func (c *orderServiceClient) ResolveHold(ctx context.Context, in *ResolveHoldRequest, opts ...grpc.CallOption) (*Order, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Order)
+	err := c.cc.Invoke(ctx, OrderService_ResolveHold_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) RefundOrder(ctx context.Context, in *RefundOrderRequest, opts ...grpc.CallOption) (*Order, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Order)
+	err := c.cc.Invoke(ctx, OrderService_RefundOrder_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) CapturePayment(ctx context.Context, in *CapturePaymentRequest, opts ...grpc.CallOption) (*Order, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Order)
+	err := c.cc.Invoke(ctx, OrderService_CapturePayment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrderServiceServer is the server API for OrderService service.
 // All implementations must embed UnimplementedOrderServiceServer
 // for forward compatibility.
@@ -148,8 +193,20 @@ type OrderServiceServer interface {
 	// order in which the orders last changed. An event may be listed again;
 	// its id is stable.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
-	// CancelOrder cancels an unpaid order.
+	// CancelOrder cancels an unpaid order, or one whose money is only reserved and
+	// of which nothing is delivered: the reservation is canceled then.
 	CancelOrder(context.Context, *CancelOrderRequest) (*Order, error)
+	// ResolveHold ends a hold for a mismatch, which waits for nothing else. The
+	// same decision again changes nothing; another one, or an order that is not on
+	// such a hold, is FAILED_PRECONDITION.
+	ResolveHold(context.Context, *ResolveHoldRequest) (*Order, error)
+	// RefundOrder gives captured money back, all that is left or a part. The
+	// order's payment state follows when the provider's books show it; see
+	// Order.operations meanwhile. The same key with the same request changes
+	// nothing; with another request FAILED_PRECONDITION.
+	RefundOrder(context.Context, *RefundOrderRequest) (*Order, error)
+	// CapturePayment takes the money that is reserved for an authorized order.
+	CapturePayment(context.Context, *CapturePaymentRequest) (*Order, error)
 	mustEmbedUnimplementedOrderServiceServer()
 }
 
@@ -177,6 +234,15 @@ func (UnimplementedOrderServiceServer) ListEvents(context.Context, *ListEventsRe
 }
 func (UnimplementedOrderServiceServer) CancelOrder(context.Context, *CancelOrderRequest) (*Order, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) ResolveHold(context.Context, *ResolveHoldRequest) (*Order, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolveHold not implemented")
+}
+func (UnimplementedOrderServiceServer) RefundOrder(context.Context, *RefundOrderRequest) (*Order, error) {
+	return nil, status.Error(codes.Unimplemented, "method RefundOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) CapturePayment(context.Context, *CapturePaymentRequest) (*Order, error) {
+	return nil, status.Error(codes.Unimplemented, "method CapturePayment not implemented")
 }
 func (UnimplementedOrderServiceServer) mustEmbedUnimplementedOrderServiceServer() {}
 func (UnimplementedOrderServiceServer) testEmbeddedByValue()                      {}
@@ -300,6 +366,60 @@ func _OrderService_CancelOrder_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrderService_ResolveHold_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveHoldRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).ResolveHold(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_ResolveHold_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).ResolveHold(ctx, req.(*ResolveHoldRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_RefundOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RefundOrderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).RefundOrder(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_RefundOrder_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).RefundOrder(ctx, req.(*RefundOrderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_CapturePayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CapturePaymentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).CapturePayment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_CapturePayment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).CapturePayment(ctx, req.(*CapturePaymentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OrderService_ServiceDesc is the grpc.ServiceDesc for OrderService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -326,6 +446,18 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CancelOrder",
 			Handler:    _OrderService_CancelOrder_Handler,
+		},
+		{
+			MethodName: "ResolveHold",
+			Handler:    _OrderService_ResolveHold_Handler,
+		},
+		{
+			MethodName: "RefundOrder",
+			Handler:    _OrderService_RefundOrder_Handler,
+		},
+		{
+			MethodName: "CapturePayment",
+			Handler:    _OrderService_CapturePayment_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

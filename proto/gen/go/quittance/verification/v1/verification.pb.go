@@ -96,6 +96,77 @@ func (Outcome) EnumDescriptor() ([]byte, []int) {
 	return file_quittance_verification_v1_verification_proto_rawDescGZIP(), []int{0}
 }
 
+// Attention is why an attempt needs somebody. Of several, the lowest.
+type Attention int32
+
+const (
+	Attention_ATTENTION_UNSPECIFIED Attention = 0
+	// A refund, capture or cancellation is to be done by hand, or was declined.
+	Attention_ATTENTION_BY_HAND Attention = 1
+	// A refund, capture or cancellation was sent an hour ago or more, and the
+	// provider's books don't show it yet.
+	Attention_ATTENTION_OPERATION_UNKNOWN Attention = 2
+	// The provider can't be asked with what is known: see problem.
+	Attention_ATTENTION_UNVERIFIABLE Attention = 3
+	// The attempt's life is over, and something says that there may be money: a
+	// callback, a review, a provider that didn't answer.
+	Attention_ATTENTION_LIFE_OVER Attention = 4
+	// The provider has not answered for an hour or more; it is asked on.
+	Attention_ATTENTION_NO_ANSWER Attention = 5
+	// The attempt is paid, and of late the provider names another transaction for
+	// it: the customer may have paid twice. See problem.
+	Attention_ATTENTION_OTHER_TRANSACTION Attention = 6
+)
+
+// Enum value maps for Attention.
+var (
+	Attention_name = map[int32]string{
+		0: "ATTENTION_UNSPECIFIED",
+		1: "ATTENTION_BY_HAND",
+		2: "ATTENTION_OPERATION_UNKNOWN",
+		3: "ATTENTION_UNVERIFIABLE",
+		4: "ATTENTION_LIFE_OVER",
+		5: "ATTENTION_NO_ANSWER",
+		6: "ATTENTION_OTHER_TRANSACTION",
+	}
+	Attention_value = map[string]int32{
+		"ATTENTION_UNSPECIFIED":       0,
+		"ATTENTION_BY_HAND":           1,
+		"ATTENTION_OPERATION_UNKNOWN": 2,
+		"ATTENTION_UNVERIFIABLE":      3,
+		"ATTENTION_LIFE_OVER":         4,
+		"ATTENTION_NO_ANSWER":         5,
+		"ATTENTION_OTHER_TRANSACTION": 6,
+	}
+)
+
+func (x Attention) Enum() *Attention {
+	p := new(Attention)
+	*p = x
+	return p
+}
+
+func (x Attention) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Attention) Descriptor() protoreflect.EnumDescriptor {
+	return file_quittance_verification_v1_verification_proto_enumTypes[1].Descriptor()
+}
+
+func (Attention) Type() protoreflect.EnumType {
+	return &file_quittance_verification_v1_verification_proto_enumTypes[1]
+}
+
+func (x Attention) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Attention.Descriptor instead.
+func (Attention) EnumDescriptor() ([]byte, []int) {
+	return file_quittance_verification_v1_verification_proto_rawDescGZIP(), []int{1}
+}
+
 // Verification is what is known of one attempt.
 type Verification struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -114,6 +185,16 @@ type Verification struct {
 	LastAskedTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_asked_time,json=lastAskedTime,proto3" json:"last_asked_time,omitempty"`
 	NextAskTime   *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=next_ask_time,json=nextAskTime,proto3" json:"next_ask_time,omitempty"`
 	Final         bool                   `protobuf:"varint,12,opt,name=final,proto3" json:"final,omitempty"`
+	Operations    []*v1.Operation        `protobuf:"bytes,13,rep,name=operations,proto3" json:"operations,omitempty"`
+	// Why somebody must look, ATTENTION_UNSPECIFIED if nobody must.
+	Attention  Attention `protobuf:"varint,14,opt,name=attention,proto3,enum=quittance.verification.v1.Attention" json:"attention,omitempty"`
+	MerchantId string    `protobuf:"bytes,15,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
+	AccountId  string    `protobuf:"bytes,16,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	Provider   string    `protobuf:"bytes,17,opt,name=provider,proto3" json:"provider,omitempty"`
+	Reference  string    `protobuf:"bytes,18,opt,name=reference,proto3" json:"reference,omitempty"`
+	Amount     *v1.Money `protobuf:"bytes,19,opt,name=amount,proto3" json:"amount,omitempty"`
+	// Why the provider could not be asked the last time, for people.
+	Problem       string `protobuf:"bytes,20,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,6 +313,62 @@ func (x *Verification) GetFinal() bool {
 	return false
 }
 
+func (x *Verification) GetOperations() []*v1.Operation {
+	if x != nil {
+		return x.Operations
+	}
+	return nil
+}
+
+func (x *Verification) GetAttention() Attention {
+	if x != nil {
+		return x.Attention
+	}
+	return Attention_ATTENTION_UNSPECIFIED
+}
+
+func (x *Verification) GetMerchantId() string {
+	if x != nil {
+		return x.MerchantId
+	}
+	return ""
+}
+
+func (x *Verification) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *Verification) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *Verification) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *Verification) GetAmount() *v1.Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *Verification) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 type GetVerificationRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	AttemptId string                 `protobuf:"bytes,1,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
@@ -329,11 +466,274 @@ func (x *VerifyNowRequest) GetAttemptId() string {
 	return ""
 }
 
+type ListAttentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1–200, 50 if 0.
+	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAttentionRequest) Reset() {
+	*x = ListAttentionRequest{}
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAttentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAttentionRequest) ProtoMessage() {}
+
+func (x *ListAttentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAttentionRequest.ProtoReflect.Descriptor instead.
+func (*ListAttentionRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_verification_v1_verification_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListAttentionRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAttentionRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListAllAttentionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1–200, 50 if 0.
+	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAllAttentionRequest) Reset() {
+	*x = ListAllAttentionRequest{}
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAllAttentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAllAttentionRequest) ProtoMessage() {}
+
+func (x *ListAllAttentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAllAttentionRequest.ProtoReflect.Descriptor instead.
+func (*ListAllAttentionRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_verification_v1_verification_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListAllAttentionRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAllAttentionRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListAttentionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Verifications []*Verification        `protobuf:"bytes,1,rep,name=verifications,proto3" json:"verifications,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAttentionResponse) Reset() {
+	*x = ListAttentionResponse{}
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAttentionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAttentionResponse) ProtoMessage() {}
+
+func (x *ListAttentionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAttentionResponse.ProtoReflect.Descriptor instead.
+func (*ListAttentionResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_verification_v1_verification_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListAttentionResponse) GetVerifications() []*Verification {
+	if x != nil {
+		return x.Verifications
+	}
+	return nil
+}
+
+func (x *ListAttentionResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type MarkOperationDoneRequest struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	AttemptId   string                 `protobuf:"bytes,1,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	OperationId string                 `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// What was done, for the books; at most 200 characters.
+	Note          string `protobuf:"bytes,3,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkOperationDoneRequest) Reset() {
+	*x = MarkOperationDoneRequest{}
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkOperationDoneRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkOperationDoneRequest) ProtoMessage() {}
+
+func (x *MarkOperationDoneRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkOperationDoneRequest.ProtoReflect.Descriptor instead.
+func (*MarkOperationDoneRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_verification_v1_verification_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MarkOperationDoneRequest) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *MarkOperationDoneRequest) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *MarkOperationDoneRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+type DismissAttentionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AttemptId     string                 `protobuf:"bytes,1,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DismissAttentionRequest) Reset() {
+	*x = DismissAttentionRequest{}
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DismissAttentionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DismissAttentionRequest) ProtoMessage() {}
+
+func (x *DismissAttentionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_verification_v1_verification_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DismissAttentionRequest.ProtoReflect.Descriptor instead.
+func (*DismissAttentionRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_verification_v1_verification_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DismissAttentionRequest) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
 var File_quittance_verification_v1_verification_proto protoreflect.FileDescriptor
 
 const file_quittance_verification_v1_verification_proto_rawDesc = "" +
 	"\n" +
-	",quittance/verification/v1/verification.proto\x12\x19quittance.verification.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\"\x8d\x04\n" +
+	",quittance/verification/v1/verification.proto\x12\x19quittance.verification.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\"\xd7\x06\n" +
 	"\fVerification\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -350,12 +750,43 @@ const file_quittance_verification_v1_verification_proto_rawDesc = "" +
 	"\x0flast_asked_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\rlastAskedTime\x12>\n" +
 	"\rnext_ask_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vnextAskTime\x12\x14\n" +
-	"\x05final\x18\f \x01(\bR\x05final\"f\n" +
+	"\x05final\x18\f \x01(\bR\x05final\x12=\n" +
+	"\n" +
+	"operations\x18\r \x03(\v2\x1d.quittance.order.v1.OperationR\n" +
+	"operations\x12B\n" +
+	"\tattention\x18\x0e \x01(\x0e2$.quittance.verification.v1.AttentionR\tattention\x12\x1f\n" +
+	"\vmerchant_id\x18\x0f \x01(\tR\n" +
+	"merchantId\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x10 \x01(\tR\taccountId\x12\x1a\n" +
+	"\bprovider\x18\x11 \x01(\tR\bprovider\x12\x1c\n" +
+	"\treference\x18\x12 \x01(\tR\treference\x121\n" +
+	"\x06amount\x18\x13 \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x12\x18\n" +
+	"\aproblem\x18\x14 \x01(\tR\aproblem\"f\n" +
 	"\x16GetVerificationRequest\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12-\n" +
 	"\x04wait\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04wait\"1\n" +
 	"\x10VerifyNowRequest\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x01 \x01(\tR\tattemptId\"R\n" +
+	"\x14ListAttentionRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"U\n" +
+	"\x17ListAllAttentionRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"\x8e\x01\n" +
+	"\x15ListAttentionResponse\x12M\n" +
+	"\rverifications\x18\x01 \x03(\v2'.quittance.verification.v1.VerificationR\rverifications\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"p\n" +
+	"\x18MarkOperationDoneRequest\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12!\n" +
+	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12\x12\n" +
+	"\x04note\x18\x03 \x01(\tR\x04note\"8\n" +
+	"\x17DismissAttentionRequest\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId*\xe5\x01\n" +
 	"\aOutcome\x12\x17\n" +
@@ -368,10 +799,22 @@ const file_quittance_verification_v1_verification_proto_rawDesc = "" +
 	"\x12OUTCOME_AUTHORIZED\x10\x06\x12\x10\n" +
 	"\fOUTCOME_PAID\x10\a\x12\x14\n" +
 	"\x10OUTCOME_REFUNDED\x10\b\x12\x18\n" +
-	"\x14OUTCOME_CHARGED_BACK\x10\t2\xf3\x01\n" +
+	"\x14OUTCOME_CHARGED_BACK\x10\t*\xcd\x01\n" +
+	"\tAttention\x12\x19\n" +
+	"\x15ATTENTION_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11ATTENTION_BY_HAND\x10\x01\x12\x1f\n" +
+	"\x1bATTENTION_OPERATION_UNKNOWN\x10\x02\x12\x1a\n" +
+	"\x16ATTENTION_UNVERIFIABLE\x10\x03\x12\x17\n" +
+	"\x13ATTENTION_LIFE_OVER\x10\x04\x12\x17\n" +
+	"\x13ATTENTION_NO_ANSWER\x10\x05\x12\x1f\n" +
+	"\x1bATTENTION_OTHER_TRANSACTION\x10\x062\xdd\x05\n" +
 	"\x13VerificationService\x12s\n" +
 	"\x0fGetVerification\x121.quittance.verification.v1.GetVerificationRequest\x1a'.quittance.verification.v1.Verification\"\x04\xe8\xe0\x18\x02\x12g\n" +
-	"\tVerifyNow\x12+.quittance.verification.v1.VerifyNowRequest\x1a'.quittance.verification.v1.Verification\"\x04\xe8\xe0\x18\x02B\xf9\x01\n" +
+	"\tVerifyNow\x12+.quittance.verification.v1.VerifyNowRequest\x1a'.quittance.verification.v1.Verification\"\x04\xe8\xe0\x18\x02\x12x\n" +
+	"\rListAttention\x12/.quittance.verification.v1.ListAttentionRequest\x1a0.quittance.verification.v1.ListAttentionResponse\"\x04\xe8\xe0\x18\x02\x12~\n" +
+	"\x10ListAllAttention\x122.quittance.verification.v1.ListAllAttentionRequest\x1a0.quittance.verification.v1.ListAttentionResponse\"\x04\xe8\xe0\x18\x03\x12w\n" +
+	"\x11MarkOperationDone\x123.quittance.verification.v1.MarkOperationDoneRequest\x1a'.quittance.verification.v1.Verification\"\x04\xe8\xe0\x18\x02\x12u\n" +
+	"\x10DismissAttention\x122.quittance.verification.v1.DismissAttentionRequest\x1a'.quittance.verification.v1.Verification\"\x04\xe8\xe0\x18\x02B\xf9\x01\n" +
 	"\x1dcom.quittance.verification.v1B\x11VerificationProtoP\x01Z?quittance/proto/gen/go/quittance/verification/v1;verificationv1\xa2\x02\x03QVX\xaa\x02\x19Quittance.Verification.V1\xca\x02\x19Quittance\\Verification\\V1\xe2\x02%Quittance\\Verification\\V1\\GPBMetadata\xea\x02\x1bQuittance::Verification::V1b\x06proto3"
 
 var (
@@ -386,33 +829,52 @@ func file_quittance_verification_v1_verification_proto_rawDescGZIP() []byte {
 	return file_quittance_verification_v1_verification_proto_rawDescData
 }
 
-var file_quittance_verification_v1_verification_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_quittance_verification_v1_verification_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_quittance_verification_v1_verification_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_quittance_verification_v1_verification_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_quittance_verification_v1_verification_proto_goTypes = []any{
-	(Outcome)(0),                   // 0: quittance.verification.v1.Outcome
-	(*Verification)(nil),           // 1: quittance.verification.v1.Verification
-	(*GetVerificationRequest)(nil), // 2: quittance.verification.v1.GetVerificationRequest
-	(*VerifyNowRequest)(nil),       // 3: quittance.verification.v1.VerifyNowRequest
-	(*v1.Money)(nil),               // 4: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil),  // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),    // 6: google.protobuf.Duration
+	(Outcome)(0),                     // 0: quittance.verification.v1.Outcome
+	(Attention)(0),                   // 1: quittance.verification.v1.Attention
+	(*Verification)(nil),             // 2: quittance.verification.v1.Verification
+	(*GetVerificationRequest)(nil),   // 3: quittance.verification.v1.GetVerificationRequest
+	(*VerifyNowRequest)(nil),         // 4: quittance.verification.v1.VerifyNowRequest
+	(*ListAttentionRequest)(nil),     // 5: quittance.verification.v1.ListAttentionRequest
+	(*ListAllAttentionRequest)(nil),  // 6: quittance.verification.v1.ListAllAttentionRequest
+	(*ListAttentionResponse)(nil),    // 7: quittance.verification.v1.ListAttentionResponse
+	(*MarkOperationDoneRequest)(nil), // 8: quittance.verification.v1.MarkOperationDoneRequest
+	(*DismissAttentionRequest)(nil),  // 9: quittance.verification.v1.DismissAttentionRequest
+	(*v1.Money)(nil),                 // 10: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
+	(*v1.Operation)(nil),             // 12: quittance.order.v1.Operation
+	(*durationpb.Duration)(nil),      // 13: google.protobuf.Duration
 }
 var file_quittance_verification_v1_verification_proto_depIdxs = []int32{
-	0, // 0: quittance.verification.v1.Verification.outcome:type_name -> quittance.verification.v1.Outcome
-	4, // 1: quittance.verification.v1.Verification.captured:type_name -> quittance.order.v1.Money
-	4, // 2: quittance.verification.v1.Verification.refunded:type_name -> quittance.order.v1.Money
-	5, // 3: quittance.verification.v1.Verification.last_asked_time:type_name -> google.protobuf.Timestamp
-	5, // 4: quittance.verification.v1.Verification.next_ask_time:type_name -> google.protobuf.Timestamp
-	6, // 5: quittance.verification.v1.GetVerificationRequest.wait:type_name -> google.protobuf.Duration
-	2, // 6: quittance.verification.v1.VerificationService.GetVerification:input_type -> quittance.verification.v1.GetVerificationRequest
-	3, // 7: quittance.verification.v1.VerificationService.VerifyNow:input_type -> quittance.verification.v1.VerifyNowRequest
-	1, // 8: quittance.verification.v1.VerificationService.GetVerification:output_type -> quittance.verification.v1.Verification
-	1, // 9: quittance.verification.v1.VerificationService.VerifyNow:output_type -> quittance.verification.v1.Verification
-	8, // [8:10] is the sub-list for method output_type
-	6, // [6:8] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	0,  // 0: quittance.verification.v1.Verification.outcome:type_name -> quittance.verification.v1.Outcome
+	10, // 1: quittance.verification.v1.Verification.captured:type_name -> quittance.order.v1.Money
+	10, // 2: quittance.verification.v1.Verification.refunded:type_name -> quittance.order.v1.Money
+	11, // 3: quittance.verification.v1.Verification.last_asked_time:type_name -> google.protobuf.Timestamp
+	11, // 4: quittance.verification.v1.Verification.next_ask_time:type_name -> google.protobuf.Timestamp
+	12, // 5: quittance.verification.v1.Verification.operations:type_name -> quittance.order.v1.Operation
+	1,  // 6: quittance.verification.v1.Verification.attention:type_name -> quittance.verification.v1.Attention
+	10, // 7: quittance.verification.v1.Verification.amount:type_name -> quittance.order.v1.Money
+	13, // 8: quittance.verification.v1.GetVerificationRequest.wait:type_name -> google.protobuf.Duration
+	2,  // 9: quittance.verification.v1.ListAttentionResponse.verifications:type_name -> quittance.verification.v1.Verification
+	3,  // 10: quittance.verification.v1.VerificationService.GetVerification:input_type -> quittance.verification.v1.GetVerificationRequest
+	4,  // 11: quittance.verification.v1.VerificationService.VerifyNow:input_type -> quittance.verification.v1.VerifyNowRequest
+	5,  // 12: quittance.verification.v1.VerificationService.ListAttention:input_type -> quittance.verification.v1.ListAttentionRequest
+	6,  // 13: quittance.verification.v1.VerificationService.ListAllAttention:input_type -> quittance.verification.v1.ListAllAttentionRequest
+	8,  // 14: quittance.verification.v1.VerificationService.MarkOperationDone:input_type -> quittance.verification.v1.MarkOperationDoneRequest
+	9,  // 15: quittance.verification.v1.VerificationService.DismissAttention:input_type -> quittance.verification.v1.DismissAttentionRequest
+	2,  // 16: quittance.verification.v1.VerificationService.GetVerification:output_type -> quittance.verification.v1.Verification
+	2,  // 17: quittance.verification.v1.VerificationService.VerifyNow:output_type -> quittance.verification.v1.Verification
+	7,  // 18: quittance.verification.v1.VerificationService.ListAttention:output_type -> quittance.verification.v1.ListAttentionResponse
+	7,  // 19: quittance.verification.v1.VerificationService.ListAllAttention:output_type -> quittance.verification.v1.ListAttentionResponse
+	2,  // 20: quittance.verification.v1.VerificationService.MarkOperationDone:output_type -> quittance.verification.v1.Verification
+	2,  // 21: quittance.verification.v1.VerificationService.DismissAttention:output_type -> quittance.verification.v1.Verification
+	16, // [16:22] is the sub-list for method output_type
+	10, // [10:16] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_quittance_verification_v1_verification_proto_init() }
@@ -425,8 +887,8 @@ func file_quittance_verification_v1_verification_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_verification_v1_verification_proto_rawDesc), len(file_quittance_verification_v1_verification_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   3,
+			NumEnums:      2,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,8 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	VerificationService_GetVerification_FullMethodName = "/quittance.verification.v1.VerificationService/GetVerification"
-	VerificationService_VerifyNow_FullMethodName       = "/quittance.verification.v1.VerificationService/VerifyNow"
+	VerificationService_GetVerification_FullMethodName   = "/quittance.verification.v1.VerificationService/GetVerification"
+	VerificationService_VerifyNow_FullMethodName         = "/quittance.verification.v1.VerificationService/VerifyNow"
+	VerificationService_ListAttention_FullMethodName     = "/quittance.verification.v1.VerificationService/ListAttention"
+	VerificationService_ListAllAttention_FullMethodName  = "/quittance.verification.v1.VerificationService/ListAllAttention"
+	VerificationService_MarkOperationDone_FullMethodName = "/quittance.verification.v1.VerificationService/MarkOperationDone"
+	VerificationService_DismissAttention_FullMethodName  = "/quittance.verification.v1.VerificationService/DismissAttention"
 )
 
 // VerificationServiceClient is the client API for VerificationService service.
@@ -34,6 +38,21 @@ type VerificationServiceClient interface {
 	GetVerification(ctx context.Context, in *GetVerificationRequest, opts ...grpc.CallOption) (*Verification, error)
 	// VerifyNow asks the provider again as soon as possible.
 	VerifyNow(ctx context.Context, in *VerifyNowRequest, opts ...grpc.CallOption) (*Verification, error)
+	// ListAttention pages through the merchant's attempts that need somebody:
+	// what nobody can find out, and what is to be done by hand (the refund-by-hand
+	// list).
+	ListAttention(ctx context.Context, in *ListAttentionRequest, opts ...grpc.CallOption) (*ListAttentionResponse, error)
+	// ListAllAttention is ListAttention over all merchants.
+	ListAllAttention(ctx context.Context, in *ListAllAttentionRequest, opts ...grpc.CallOption) (*ListAttentionResponse, error)
+	// MarkOperationDone notes that the merchant has done by hand what the provider
+	// can't do, has declined or has not answered. Repeating it changes nothing.
+	// The order's state still follows from what the provider's books say, where
+	// they can be asked.
+	MarkOperationDone(ctx context.Context, in *MarkOperationDoneRequest, opts ...grpc.CallOption) (*Verification, error)
+	// DismissAttention takes an attempt off the list whose life is over or that
+	// can't be asked about: the merchant has looked. It comes back if something
+	// happens to it.
+	DismissAttention(ctx context.Context, in *DismissAttentionRequest, opts ...grpc.CallOption) (*Verification, error)
 }
 
 type verificationServiceClient struct {
@@ -64,6 +83,46 @@ func (c *verificationServiceClient) VerifyNow(ctx context.Context, in *VerifyNow
 	return out, nil
 }
 
+func (c *verificationServiceClient) ListAttention(ctx context.Context, in *ListAttentionRequest, opts ...grpc.CallOption) (*ListAttentionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAttentionResponse)
+	err := c.cc.Invoke(ctx, VerificationService_ListAttention_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *verificationServiceClient) ListAllAttention(ctx context.Context, in *ListAllAttentionRequest, opts ...grpc.CallOption) (*ListAttentionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAttentionResponse)
+	err := c.cc.Invoke(ctx, VerificationService_ListAllAttention_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *verificationServiceClient) MarkOperationDone(ctx context.Context, in *MarkOperationDoneRequest, opts ...grpc.CallOption) (*Verification, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Verification)
+	err := c.cc.Invoke(ctx, VerificationService_MarkOperationDone_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *verificationServiceClient) DismissAttention(ctx context.Context, in *DismissAttentionRequest, opts ...grpc.CallOption) (*Verification, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Verification)
+	err := c.cc.Invoke(ctx, VerificationService_DismissAttention_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // VerificationServiceServer is the server API for VerificationService service.
 // All implementations must embed UnimplementedVerificationServiceServer
 // for forward compatibility.
@@ -75,6 +134,21 @@ type VerificationServiceServer interface {
 	GetVerification(context.Context, *GetVerificationRequest) (*Verification, error)
 	// VerifyNow asks the provider again as soon as possible.
 	VerifyNow(context.Context, *VerifyNowRequest) (*Verification, error)
+	// ListAttention pages through the merchant's attempts that need somebody:
+	// what nobody can find out, and what is to be done by hand (the refund-by-hand
+	// list).
+	ListAttention(context.Context, *ListAttentionRequest) (*ListAttentionResponse, error)
+	// ListAllAttention is ListAttention over all merchants.
+	ListAllAttention(context.Context, *ListAllAttentionRequest) (*ListAttentionResponse, error)
+	// MarkOperationDone notes that the merchant has done by hand what the provider
+	// can't do, has declined or has not answered. Repeating it changes nothing.
+	// The order's state still follows from what the provider's books say, where
+	// they can be asked.
+	MarkOperationDone(context.Context, *MarkOperationDoneRequest) (*Verification, error)
+	// DismissAttention takes an attempt off the list whose life is over or that
+	// can't be asked about: the merchant has looked. It comes back if something
+	// happens to it.
+	DismissAttention(context.Context, *DismissAttentionRequest) (*Verification, error)
 	mustEmbedUnimplementedVerificationServiceServer()
 }
 
@@ -90,6 +164,18 @@ func (UnimplementedVerificationServiceServer) GetVerification(context.Context, *
 }
 func (UnimplementedVerificationServiceServer) VerifyNow(context.Context, *VerifyNowRequest) (*Verification, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyNow not implemented")
+}
+func (UnimplementedVerificationServiceServer) ListAttention(context.Context, *ListAttentionRequest) (*ListAttentionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAttention not implemented")
+}
+func (UnimplementedVerificationServiceServer) ListAllAttention(context.Context, *ListAllAttentionRequest) (*ListAttentionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAllAttention not implemented")
+}
+func (UnimplementedVerificationServiceServer) MarkOperationDone(context.Context, *MarkOperationDoneRequest) (*Verification, error) {
+	return nil, status.Error(codes.Unimplemented, "method MarkOperationDone not implemented")
+}
+func (UnimplementedVerificationServiceServer) DismissAttention(context.Context, *DismissAttentionRequest) (*Verification, error) {
+	return nil, status.Error(codes.Unimplemented, "method DismissAttention not implemented")
 }
 func (UnimplementedVerificationServiceServer) mustEmbedUnimplementedVerificationServiceServer() {}
 func (UnimplementedVerificationServiceServer) testEmbeddedByValue()                             {}
@@ -148,6 +234,78 @@ func _VerificationService_VerifyNow_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _VerificationService_ListAttention_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAttentionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(VerificationServiceServer).ListAttention(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: VerificationService_ListAttention_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(VerificationServiceServer).ListAttention(ctx, req.(*ListAttentionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _VerificationService_ListAllAttention_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAllAttentionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(VerificationServiceServer).ListAllAttention(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: VerificationService_ListAllAttention_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(VerificationServiceServer).ListAllAttention(ctx, req.(*ListAllAttentionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _VerificationService_MarkOperationDone_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MarkOperationDoneRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(VerificationServiceServer).MarkOperationDone(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: VerificationService_MarkOperationDone_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(VerificationServiceServer).MarkOperationDone(ctx, req.(*MarkOperationDoneRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _VerificationService_DismissAttention_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DismissAttentionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(VerificationServiceServer).DismissAttention(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: VerificationService_DismissAttention_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(VerificationServiceServer).DismissAttention(ctx, req.(*DismissAttentionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // VerificationService_ServiceDesc is the grpc.ServiceDesc for VerificationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -162,6 +320,22 @@ var VerificationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VerifyNow",
 			Handler:    _VerificationService_VerifyNow_Handler,
+		},
+		{
+			MethodName: "ListAttention",
+			Handler:    _VerificationService_ListAttention_Handler,
+		},
+		{
+			MethodName: "ListAllAttention",
+			Handler:    _VerificationService_ListAllAttention_Handler,
+		},
+		{
+			MethodName: "MarkOperationDone",
+			Handler:    _VerificationService_MarkOperationDone_Handler,
+		},
+		{
+			MethodName: "DismissAttention",
+			Handler:    _VerificationService_DismissAttention_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

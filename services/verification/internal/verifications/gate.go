@@ -1,0 +1,132 @@
+package verifications
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"quittance/pkg/provider"
+)
+
+// Figures of the gates, all ours.
+const (
+	// breakAfter failures in a row a provider's account is left alone, for
+	// firstBreak, then twice as long each time a probe fails, up to longestBreak.
+	breakAfter   = 5
+	firstBreak   = 10 * time.Second
+	longestBreak = 2 * time.Minute
+	// probePause is how much later others come back while one probes.
+	probePause = 2 * time.Second
+	// hintRate is how many questions a second unsigned callbacks may cause per
+	// account, and hintBurst how many at once; the rest waits, at most hintWait.
+	hintRate  = 2
+	hintBurst = 20
+	hintWait  = time.Minute
+)
+
+// gates keep us polite: a rate limit and a circuit breaker for the calls of each
+// account. They live in memory: a restarted process begins with closed breakers.
+type gates struct {
+	now func() time.Time
+	log *slog.Logger
+
+	mu        sync.Mutex
+	byAccount map[string]*gate
+}
+
+type gate struct {
+	calls, hints *rate.Limiter
+	failures     int
+	pause        time.Duration
+	openUntil    time.Time
+	probing      bool
+}
+
+func newGates(now func() time.Time, log *slog.Logger) *gates {
+	return &gates{now: now, log: log, byAccount: map[string]*gate{}}
+}
+
+func (gs *gates) of(account string) *gate {
+	g := gs.byAccount[account]
+	if g == nil {
+		g = &gate{calls: rate.NewLimiter(0, 1), hints: rate.NewLimiter(hintRate, hintBurst)}
+		gs.byAccount[account] = g
+	}
+	return g
+}
+
+// enter waits for the account's turn, at most perSecond of them. While its
+// breaker is open, later says when to come back; otherwise leave must be called
+// with the call's error.
+func (gs *gates) enter(ctx context.Context, account string, perSecond int) (leave func(error), later time.Time, err error) {
+	gs.mu.Lock()
+	g, now := gs.of(account), gs.now()
+	g.calls.SetLimit(rate.Limit(perSecond))
+	g.calls.SetBurst(perSecond)
+	switch {
+	case now.Before(g.openUntil):
+		later = g.openUntil
+	case g.failures >= breakAfter && g.probing:
+		later = now.Add(probePause)
+	case g.failures >= breakAfter:
+		g.probing = true
+	}
+	gs.mu.Unlock()
+	if !later.IsZero() {
+		return nil, later, nil
+	}
+	if err := g.calls.Wait(ctx); err != nil {
+		gs.abandon(g)
+		return nil, time.Time{}, err
+	}
+	return func(err error) { gs.left(account, g, err) }, time.Time{}, nil
+}
+
+func (gs *gates) abandon(g *gate) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	g.probing = false
+}
+
+// left notes how a call went. A provider that declines has answered, and one
+// that can't be asked was not.
+func (gs *gates) left(account string, g *gate, err error) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	g.probing = false
+	if errors.Is(err, provider.ErrReferenceMissing) {
+		return
+	}
+	if err == nil || errors.Is(err, provider.ErrDeclined) {
+		if g.failures >= breakAfter {
+			gs.log.Info("provider answers again", "account", account)
+		}
+		g.failures, g.pause = 0, 0
+		return
+	}
+	if g.failures++; g.failures < breakAfter || gs.now().Before(g.openUntil) {
+		return
+	}
+	g.pause = min(max(2*g.pause, firstBreak), longestBreak)
+	g.openUntil = gs.now().Add(g.pause)
+	gs.log.Warn("provider does not answer: left alone for a while", "account", account, "pause", g.pause, "error", err)
+}
+
+// Hint is how long the question waits that an unsigned callback asks for, so
+// that forged ones can't make us flood the provider.
+func (vs *Verifications) Hint(account string) time.Duration {
+	vs.gates.mu.Lock()
+	hints := vs.gates.of(account).hints
+	vs.gates.mu.Unlock()
+	now := vs.Now()
+	r := hints.ReserveN(now, 1)
+	if wait := r.DelayFrom(now); wait <= hintWait {
+		return wait
+	}
+	r.CancelAt(now)
+	return hintWait
+}
