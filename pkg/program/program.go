@@ -46,7 +46,7 @@ type Config struct {
 	InternalAddr string       `env:"INTERNAL_ADDR" envDefault:":9091" doc:"listen address of the internal gRPC API"`
 	HTTPAddr     string       `env:"HTTP_ADDR" envDefault:":8080" doc:"listen address of pages and callbacks, and of health and metrics without an admin address"`
 	AdminAddr    string       `env:"ADMIN_ADDR" doc:"listen address of /metrics, /readyz and /healthz, for operators only; the HTTP address if empty, else that has only /healthz"`
-	OrderAddr    string       `env:"ORDER_ADDR" envDefault:"127.0.0.1:9091" doc:"internal gRPC address of the order service"`
+	OrderAddr    string       `env:"ORDER_ADDR" envDefault:"127.0.0.1:9091" doc:"internal gRPC address of the order service; several replicas separated by commas, if no name has all of them"`
 	Keyring      seal.Secret  `env:"KEYRING,required" doc:"key-encryption keys, kid:base64,…; the same for all services"`
 	ServiceToken seal.Secret  `env:"SERVICE_TOKEN,required" doc:"credential between services; the same for all services"`
 	OperatorKey  seal.Secret  `env:"OPERATOR_KEY" doc:"the operator's API key (order service)"`

@@ -19,6 +19,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/test/bufconn"
 
 	"quittance/pkg/fault"
@@ -55,9 +57,23 @@ type DialOptions struct {
 	MaxRecvBytes int
 }
 
-// Dial gives a connection for generated clients. It does not connect by itself:
-// the first call does, and calls made while the peer is not there fail as
-// unavailable. Errors of calls are faults.
+// retries is the ordinary configuration of clients. A target with several
+// addresses is several replicas. A call that a peer could not take (it is
+// stopping, or gone) is made again, by then on another replica if there is one;
+// every method may be repeated. It is made three times within half a second at
+// most, so that an outage is soon seen as one.
+const retries = `{
+	"loadBalancingConfig": [{"round_robin": {}}],
+	"methodConfig": [{"name": [{}], "retryPolicy": {
+		"maxAttempts": 3, "initialBackoff": "0.1s", "maxBackoff": "0.4s", "backoffMultiplier": 2,
+		"retryableStatusCodes": ["UNAVAILABLE"]
+	}}]
+}`
+
+// Dial gives a connection for generated clients. The target is one address, a
+// name with several, or a list of addresses separated by commas. It does not
+// connect by itself: the first call does, and calls made while the peer is not
+// there fail as unavailable. Errors of calls are faults.
 func Dial(target string, options DialOptions) (*grpc.ClientConn, error) {
 	if options.ServiceToken != "" && options.APIKey != "" {
 		return nil, errors.New("rpc: dial with a service token or an API key, not both")
@@ -90,8 +106,7 @@ func Dial(target string, options DialOptions) (*grpc.ClientConn, error) {
 		grpc.WithStreamInterceptor(c.stream),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(options.MaxRecvBytes)),
-		// A name with several addresses is several replicas.
-		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
+		grpc.WithDefaultServiceConfig(retries),
 	}
 	if secret := options.ServiceToken + options.APIKey; secret != "" {
 		dialOptions = append(dialOptions, grpc.WithPerRPCCredentials(token{secret}))
@@ -101,6 +116,16 @@ func Dial(target string, options DialOptions) (*grpc.ClientConn, error) {
 		if !strings.Contains(target, ":///") {
 			target = "passthrough:///" + target
 		}
+	}
+	if addresses := strings.Split(target, ","); len(addresses) > 1 {
+		list := manual.NewBuilderWithScheme("list")
+		state := resolver.State{}
+		for _, a := range addresses {
+			state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: strings.TrimSpace(a)}}})
+		}
+		list.InitialState(state)
+		dialOptions = append(dialOptions, grpc.WithResolvers(list))
+		target = "list:///replicas"
 	}
 	conn, err := grpc.NewClient(target, dialOptions...)
 	if err != nil {
