@@ -217,18 +217,36 @@ func (e *Engine) closeReaders(n int) error {
 	return errors.Join(errs...)
 }
 
-// read runs f with a connection of the pool.
-func (e *Engine) read(ctx context.Context, f func(*conn) error) error {
+// read runs f with a connection of the pool and returns what it finds. If ctx
+// ends first the caller does not wait any longer: a disk that hangs, or a file
+// that others keep locked, holds the connection, not the caller.
+func read[T any](ctx context.Context, e *Engine, f func(*conn) (T, error)) (found T, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return found, err
 	}
+	var c *conn
 	select {
 	case <-e.closing:
-		return engine.ErrClosed
+		return found, engine.ErrClosed
 	case <-ctx.Done():
-		return ctx.Err()
-	case c := <-e.readers:
+		return found, ctx.Err()
+	case c = <-e.readers:
+	}
+	type answer struct {
+		found T
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
 		defer func() { e.readers <- c }()
-		return f(c)
+		var a answer
+		a.found, a.err = f(c)
+		done <- a
+	}()
+	select {
+	case a := <-done:
+		return a.found, a.err
+	case <-ctx.Done():
+		return found, ctx.Err()
 	}
 }

@@ -82,7 +82,8 @@ func TestConnectionsSyncEveryCommitAndLeaveCheckpointsToOne(t *testing.T) {
 		}
 		return nil
 	}
-	must(t, e.read(t.Context(), settings))
+	_, err := read(t.Context(), e, func(c *conn) (any, error) { return nil, settings(c) })
+	must(t, err)
 	must(t, e.submit(t.Context(), func(w *conn, _ *op) error { return settings(w) }))
 }
 

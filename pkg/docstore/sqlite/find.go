@@ -17,11 +17,7 @@ func (s *store) Find(ctx context.Context, q docstore.Query) (docstore.Page, erro
 		return docstore.Page{}, err
 	}
 	sql, args := s.find(scan)
-	var found []*docstore.Record
-	err = s.engine.read(ctx, func(c *conn) (err error) {
-		found, err = s.collect(c, sql, args...)
-		return err
-	})
+	found, err := read(ctx, s.engine, func(c *conn) ([]*docstore.Record, error) { return s.collect(c, sql, args...) })
 	if err != nil {
 		return docstore.Page{}, err
 	}

@@ -82,7 +82,8 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		}
 		return nil
 	}
-	must(t, e.read(t.Context(), explain))
+	_, err = read(t.Context(), e, func(c *conn) (any, error) { return nil, explain(c) })
+	must(t, err)
 	must(t, e.submit(t.Context(), func(w *conn, _ *op) error { return explain(w) }))
 	if explained < 40 {
 		t.Fatalf("only %d statements were explained", explained)

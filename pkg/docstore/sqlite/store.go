@@ -46,12 +46,7 @@ func (s *store) Get(ctx context.Context, id string) (*docstore.Record, error) {
 }
 
 func (s *store) get(ctx context.Context, id string) (row, error) {
-	var found row
-	err := s.engine.read(ctx, func(c *conn) (err error) {
-		found, err = s.load(c, id)
-		return err
-	})
-	return found, err
+	return read(ctx, s.engine, func(c *conn) (row, error) { return s.load(c, id) })
 }
 
 // Update implements docstore.Store. The document is read and changed before it
@@ -132,12 +127,13 @@ func (s *store) Claim(ctx context.Context, now time.Time, lease time.Duration, l
 	if err := engine.CheckClaim(lease, limit); err != nil {
 		return nil, err
 	}
-	at, any := engine.Millis(now), false
-	err := s.engine.read(ctx, func(c *conn) error {
-		return c.query(func([]driver.Value) error {
+	at := engine.Millis(now)
+	any, err := read(ctx, s.engine, func(c *conn) (any bool, err error) {
+		err = c.query(func([]driver.Value) error {
 			any = true
 			return nil
 		}, s.sql.due, at)
+		return any, err
 	})
 	if err != nil || !any {
 		return nil, err
@@ -174,12 +170,9 @@ func (s *store) Unpublished(ctx context.Context, now time.Time, limit int) ([]*d
 	if err := engine.CheckLimit(limit); err != nil {
 		return nil, err
 	}
-	var found []*docstore.Record
-	err := s.engine.read(ctx, func(c *conn) (err error) {
-		found, err = s.collect(c, s.sql.unpublished, engine.Millis(now), int64(limit))
-		return err
+	return read(ctx, s.engine, func(c *conn) ([]*docstore.Record, error) {
+		return s.collect(c, s.sql.unpublished, engine.Millis(now), int64(limit))
 	})
-	return found, err
 }
 
 // MarkPublished implements docstore.Store.
@@ -200,12 +193,11 @@ func (s *store) MarkPublished(ctx context.Context, marks []docstore.Mark) error 
 
 // NextDue implements docstore.Store.
 func (s *store) NextDue(ctx context.Context) (time.Time, error) {
-	var next time.Time
-	err := s.engine.read(ctx, func(c *conn) error {
-		return c.query(func(v []driver.Value) error {
+	return read(ctx, s.engine, func(c *conn) (next time.Time, err error) {
+		err = c.query(func(v []driver.Value) error {
 			next = timeOf(v[0])
 			return nil
 		}, s.sql.nextDue, int64(math.MinInt64))
+		return next, err
 	})
-	return next, err
 }
