@@ -61,6 +61,8 @@ type world struct {
 	verifications verificationv1.VerificationServiceClient
 	notifications notificationv1.NotificationServiceClient
 	email         string
+	// key is the demonstration merchant's.
+	key seal.Secret
 	// fleet is nil if all is one process.
 	fleet *fleet
 }
@@ -69,6 +71,7 @@ type setup struct {
 	config  func(*standalone.Config)
 	options standalone.Options
 	seeding func(*standalone.Seeding)
+	fleet   fleetSetup
 }
 
 func config(dir string) standalone.Config {
@@ -80,16 +83,20 @@ func config(dir string) standalone.Config {
 }
 
 // start starts the system for one test: in this process, or as processes of
-// its own if QUITTANCE_TEST_MODE says "processes".
+// its own if QUITTANCE_TEST_MODE says "processes", two of each service if it
+// says "replicas".
 func start(t *testing.T, with setup) *world {
 	t.Helper()
 	cfg := config(t.TempDir())
 	if with.config != nil {
 		with.config(&cfg)
 	}
-	if os.Getenv("QUITTANCE_TEST_MODE") == "processes" {
+	if mode := os.Getenv("QUITTANCE_TEST_MODE"); mode == "processes" || mode == "replicas" {
 		if with.options.Engine != nil || with.options.Bus != nil || len(cfg.Telemetry.SpanProcessors) > 0 {
 			t.Skip("looks inside the process: standalone only")
+		}
+		if mode == "replicas" {
+			with.fleet.replicas = 2
 		}
 		return startProcesses(t, cfg, with)
 	}
@@ -118,6 +125,7 @@ func start(t *testing.T, with setup) *world {
 		t: t, shop: sys.Sandbox.URL(), public: sys.PublicURL(), edge: sys.PublicURL(), at: standalone.At(sys.GRPCAddr()), operatorKey: sys.OperatorKey(),
 		webhookURL: seeding.WebhookURL, sandbox: client.New(sys.Sandbox.URL()), email: emailOf(t),
 	}
+	w.key = demo.APIKey
 	w.connect(demo.APIKey)
 	return w
 }
@@ -144,6 +152,28 @@ func (w *world) connect(key seal.Secret) {
 	w.deliveries, w.callbacks = deliveryv1.NewDeliveryServiceClient(dial(w.at.Delivery)), callbackv1.NewCallbackServiceClient(dial(w.at.Callback))
 	w.verifications = verificationv1.NewVerificationServiceClient(dial(w.at.Verification))
 	w.notifications = notificationv1.NewNotificationServiceClient(dial(w.at.Notification))
+}
+
+// stock imports keys enough for every order of a long test.
+func (w *world) stock() {
+	w.t.Helper()
+	stream, err := w.deliveries.ImportLicenses(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req := &deliveryv1.ImportLicensesRequest{ProductId: "notepad"}
+	for i := range 5000 {
+		if req.Keys = append(req.Keys, fmt.Sprintf("STORM-%04d", i)); len(req.Keys) < 1000 {
+			continue
+		}
+		if err := stream.Send(req); err != nil {
+			w.t.Fatal(err)
+		}
+		req.Keys = nil
+	}
+	if _, err := stream.CloseAndRecv(); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 func item(product string, quantity int64) *orderv1.OrderItem {
@@ -204,6 +234,11 @@ func (w *world) payAtProvider(a *paymentv1.Attempt, fields map[string]string) cl
 
 // await follows the order until done says so.
 func (w *world) await(orderID string, what string, done func(*orderv1.Order) bool) *orderv1.Order {
+	w.t.Helper()
+	return w.awaitWithin(patience, orderID, what, done)
+}
+
+func (w *world) awaitWithin(patience time.Duration, orderID string, what string, done func(*orderv1.Order) bool) *orderv1.Order {
 	w.t.Helper()
 	var o *orderv1.Order
 	testkit.Eventually(w.t, patience, func() (err error) {

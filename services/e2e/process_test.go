@@ -40,7 +40,7 @@ func binary(t testing.TB, pkg string) string {
 		}
 		binaries.dir = dir
 	}
-	path := filepath.Join(binaries.dir, filepath.Base(pkg))
+	path := filepath.Join(binaries.dir, strings.ReplaceAll(pkg, "/", "_"))
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, pkg).CombinedOutput()
 	if err != nil {
 		t.Fatalf("build %s: %v\n%s", pkg, err, out)
@@ -126,6 +126,14 @@ func (p *process) kill() {
 	_ = p.cmd.Wait() // it tells that the program was killed
 }
 
+// terminate asks the program to end and waits until it has, in good order.
+func (p *process) terminate() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return p.cmd.Wait()
+}
+
 // tail returns the end of the program's log.
 func (p *process) tail() string {
 	raw, err := os.ReadFile(p.log.Name())
@@ -148,7 +156,7 @@ func newProcess(t testing.TB, pkg, readyAt string, env []string, args ...string)
 			p.kill()
 		}
 		if t.Failed() {
-			t.Logf("end of the log of %s:\n%s", filepath.Base(pkg), p.tail())
+			t.Logf("end of the log of %s:\n%s", pkg, p.tail())
 		}
 		_ = log.Close()
 	})

@@ -15,10 +15,7 @@ import (
 
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
-	"quittance/pkg/rpc"
-	"quittance/pkg/seal"
 	"quittance/pkg/testkit"
-	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/sandbox/client"
 	"quittance/services/standalone"
@@ -67,36 +64,10 @@ func newStorm(t testing.TB) *storm {
 		t.Fatal(err)
 	}
 	s.at = standalone.At(grpcAddr)
+	s.key = demo.APIKey
 	s.connect(demo.APIKey)
-	s.stock(demo.APIKey)
+	s.stock()
 	return s
-}
-
-// stock imports keys enough for every order.
-func (s *storm) stock(key seal.Secret) {
-	s.t.Helper()
-	conn, err := rpc.Dial(s.grpc, rpc.DialOptions{APIKey: key})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	stream, err := deliveryv1.NewDeliveryServiceClient(conn).ImportLicenses(s.t.Context())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	req := &deliveryv1.ImportLicensesRequest{ProductId: "notepad"}
-	for i := range 5000 {
-		if req.Keys = append(req.Keys, fmt.Sprintf("STORM-%04d", i)); len(req.Keys) < 1000 {
-			continue
-		}
-		if err := stream.Send(req); err != nil {
-			s.t.Fatal(err)
-		}
-		req.Keys = nil
-	}
-	if _, err := stream.CloseAndRecv(); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // customer buys until the system has taken the order and the provider's button

@@ -1,0 +1,201 @@
+package e2e
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"quittance/pkg/seal"
+	"quittance/services/sandbox/client"
+	"quittance/services/standalone"
+)
+
+// fleet is the system as processes of its own: some replicas of each service on
+// one SQLite file per service, a NATS server, and the sandbox.
+type fleet struct {
+	t        testing.TB
+	services map[string][]*process
+	nats     *process
+	natsDir  string
+	dirs     map[string]string   // data directories by service
+	grpc     map[string][]string // public addresses by service
+	http     map[string][]string
+	// before stands in front of the pages of a service.
+	before map[string]*balancer
+}
+
+// fleetSetup is how a fleet differs from one process per service.
+type fleetSetup struct {
+	replicas int
+	// env gives further settings of a service.
+	env func(program string) []string
+}
+
+const (
+	fleetOperator = "operator-key-for-fleets"
+	fleetToken    = "token-of-the-fleet"
+	fleetShop     = "68849"
+	fleetKey      = "a-signature-key-for-fleets"
+)
+
+// fleetNames are the services by the names of their programs.
+var fleetNames = []string{"order", "payment-redirect", "callback-ingest", "verification", "delivery", "notification"}
+
+// natsUser is the name of a service on the bus.
+func natsUser(program string) string {
+	return cmp.Or(map[string]string{"payment-redirect": "payment", "callback-ingest": "callback"}[program], program)
+}
+
+// startNATS starts a server process with the users and permissions of a
+// deployment.
+func (f *fleet) startNATS(addr string) {
+	f.t.Helper()
+	host, port, _ := strings.Cut(addr, ":")
+	_, monitor, _ := strings.Cut(freeAddr(f.t), ":")
+	var env []string
+	for _, name := range fleetNames {
+		env = append(env, "NATS_"+strings.ToUpper(natsUser(name))+"_PASSWORD=password-of-"+natsUser(name))
+	}
+	f.natsDir = filepath.Join(f.t.TempDir(), "nats")
+	raw, err := os.ReadFile("../../deploy/nats.conf")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	own := strings.NewReplacer("port: 4222", "host: "+host+", port: "+port, "http_port: 8222", "http_port: "+monitor,
+		"store_dir: /data", fmt.Sprintf("store_dir: %q", f.natsDir)).Replace(string(raw))
+	path := filepath.Join(f.t.TempDir(), "nats.conf")
+	if err := os.WriteFile(path, []byte(own), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	f.nats = newProcess(f.t, "github.com/nats-io/nats-server/v2", "http://"+host+":"+monitor+"/healthz", env, "-c", path)
+}
+
+// startFleet starts everything, in a random order, and waits until it is ready.
+func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
+	t.Helper()
+	f := &fleet{
+		t: t, services: map[string][]*process{}, dirs: map[string]string{},
+		grpc: map[string][]string{}, http: map[string][]string{}, before: map[string]*balancer{},
+	}
+	internal := map[string][]string{}
+	for _, name := range fleetNames {
+		f.dirs[name] = t.TempDir()
+		f.services[name] = make([]*process, max(with.replicas, 1))
+		for range f.services[name] {
+			f.grpc[name] = append(f.grpc[name], freeAddr(t))
+			f.http[name] = append(f.http[name], freeAddr(t))
+			internal[name] = append(internal[name], freeAddr(t))
+		}
+		f.before[name] = newBalancer(t, f.http[name]...)
+	}
+	natsAddr, sandboxAddr, smtpAddr := freeAddr(t), freeAddr(t), freeAddr(t)
+	smtpHost, smtpPort, _ := strings.Cut(smtpAddr, ":")
+	public, callbacks := "http://"+f.before["payment-redirect"].addr, "http://"+f.before["callback-ingest"].addr
+	common := []string{
+		"QUITTANCE_NATS_URL=nats://" + natsAddr, "QUITTANCE_ORDER_ADDR=" + strings.Join(internal["order"], ","),
+		"QUITTANCE_KEYRING=" + seal.Generate(), "QUITTANCE_SERVICE_TOKEN=" + fleetToken,
+		"QUITTANCE_OPERATOR_KEY=" + fleetOperator, "QUITTANCE_PUBLIC_URL=" + public, "QUITTANCE_CALLBACK_URL=" + callbacks,
+		"QUITTANCE_SMTP_HOST=" + smtpHost, "QUITTANCE_SMTP_PORT=" + smtpPort, "QUITTANCE_SMTP_TLS=none",
+		"QUITTANCE_WEBHOOK_ALLOW_CIDRS=127.0.0.0/8", "QUITTANCE_RETURN_WAIT=" + cfg.ReturnWait.String(), "QUITTANCE_CATCH_UP=" + cfg.CatchUp.String(),
+		"QUITTANCE_LOG_LEVEL=error",
+	}
+	var sandbox *process
+	starts := []func(){
+		func() { f.startNATS(natsAddr) },
+		func() {
+			sandbox = newProcess(t, "quittance/services/sandbox/cmd/sandbox", "http://"+sandboxAddr+"/readyz", []string{
+				"SANDBOX_ADDR=" + sandboxAddr, "SANDBOX_SMTP_ADDR=" + smtpAddr, "SANDBOX_DATA_DIR=" + t.TempDir(),
+				"SANDBOX_ORDER_TARGET=" + f.grpc["order"][0], "SANDBOX_SHOP_ID=" + fleetShop, "SANDBOX_SIGNATURE_KEY=" + fleetKey,
+				"SANDBOX_POSTBACK_URL=" + callbacks + "/callbacks/flexpay/" + standalone.DemoAccount, "SANDBOX_LOG_LEVEL=error",
+			})
+		},
+	}
+	for _, name := range fleetNames {
+		for i := range f.grpc[name] {
+			env := append(slices.Clone(common),
+				"QUITTANCE_DATA_DIR="+f.dirs[name], "QUITTANCE_NATS_USER="+natsUser(name), "QUITTANCE_NATS_PASSWORD=password-of-"+natsUser(name),
+				"QUITTANCE_GRPC_ADDR="+f.grpc[name][i], "QUITTANCE_INTERNAL_ADDR="+internal[name][i], "QUITTANCE_HTTP_ADDR="+f.http[name][i])
+			if with.env != nil {
+				env = append(env, with.env(name)...)
+			}
+			starts = append(starts, func() {
+				f.services[name][i] = newProcess(t, "quittance/services/"+name+"/cmd/"+name, "http://"+f.http[name][i]+"/readyz", env)
+			})
+		}
+	}
+	rand.Shuffle(len(starts), func(i, j int) { starts[i], starts[j] = starts[j], starts[i] })
+	for _, start := range starts {
+		start()
+	}
+	f.nats.ready()
+	sandbox.ready()
+	f.ready()
+	return &world{
+		t: t, shop: "http://" + sandboxAddr, public: public, edge: callbacks, operatorKey: fleetOperator,
+		sandbox: client.New("http://" + sandboxAddr), fleet: f,
+		at: standalone.Addresses{
+			Order: f.address("order"), Payment: f.address("payment-redirect"), Callback: f.address("callback-ingest"),
+			Verification: f.address("verification"), Delivery: f.address("delivery"), Notification: f.address("notification"),
+		},
+	}
+}
+
+// address is where the public API of a service's replicas listens.
+func (f *fleet) address(name string) string { return strings.Join(f.grpc[name], ",") }
+
+// ready waits for all services.
+func (f *fleet) ready() {
+	f.t.Helper()
+	for _, replicas := range f.services {
+		for _, p := range replicas {
+			p.ready()
+		}
+	}
+}
+
+// startProcesses starts a fleet with the demonstration merchant.
+func startProcesses(t *testing.T, cfg standalone.Config, with setup) *world {
+	t.Helper()
+	w := startFleet(t, cfg, with.fleet)
+	w.email = emailOf(t)
+	seeding := standalone.Seeding{
+		FlexPayURL: w.shop + "/flexpay", FlexPayShop: fleetShop, SignatureKey: fleetKey, RefundWindow: "1h",
+		WebhookURL: w.shop + "/webhooks/" + standalone.DemoEndpoint, ReturnURL: w.shop + "/shop",
+	}
+	if with.seeding != nil {
+		with.seeding(&seeding)
+	}
+	w.webhookURL = seeding.WebhookURL
+	demo, err := standalone.Seed(t.Context(), w.at, fleetOperator, t.TempDir(), seeding)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sandbox.PutWebhook(t.Context(), standalone.DemoEndpoint, demo.WebhookSecret.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.sandbox.SetAPIKey(t.Context(), demo.APIKey.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	w.connect(demo.APIKey)
+	w.key = demo.APIKey
+	return w
+}
+
+// restart stops a replica as a deployment does: out of service first, then
+// asked to end; and starts it again.
+func (f *fleet) restart(name string, replica int) error {
+	f.before[name].set(f.http[name][replica], false)
+	p := f.services[name][replica]
+	if err := p.terminate(); err != nil {
+		return fmt.Errorf("%s %d: %w", name, replica, err)
+	}
+	p.start()
+	p.ready()
+	f.before[name].set(f.http[name][replica], true)
+	return nil
+}
