@@ -99,6 +99,7 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 		Providers: registry.New(&http.Client{}), PublicURL: publicURL, CallbackURL: callbackURL,
 		AccessFor: cfg.AccessFor,
 	}
+	as.CreateBy(checkout.Create)
 	pages, err := edge.NewPages(checkout, cfg.ReturnWait)
 	if err != nil {
 		return nil, err

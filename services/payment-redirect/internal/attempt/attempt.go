@@ -54,6 +54,13 @@ type Attempt struct {
 	Description string `json:"description,omitempty"`
 	Email       string `json:"email,omitempty"`
 	Locale      string `json:"locale,omitempty"`
+	// Method is the payment method within the account, in the provider's word;
+	// empty: the account's only one, or its page asks.
+	Method string `json:"method,omitempty"`
+	// BrowserLocale is what the browser that started the attempt prefers.
+	BrowserLocale string `json:"browser_locale,omitempty"`
+	// Creation is set if the payment must be created at the provider first.
+	Creation *Creation `json:"creation,omitempty"`
 
 	// Back is the return URL of the fulfilment URL that led here; empty: the
 	// order's own.
@@ -114,6 +121,9 @@ func (a *Attempt) State() State {
 	if s := verified(a.Verified.Outcome); Over(s) {
 		return s
 	}
+	if a.Refused() {
+		return paymentv1.AttemptState_ATTEMPT_STATE_FAILED
+	}
 	claimed := paymentv1.AttemptState_ATTEMPT_STATE_UNSPECIFIED
 	for _, r := range a.Returns {
 		switch {
@@ -137,15 +147,20 @@ func (a *Attempt) Problem() string {
 	if !Over(a.State()) {
 		return ""
 	}
+	if a.Refused() {
+		return a.Creation.Refusal
+	}
 	if a.Ended() {
 		return a.Verified.Detail
 	}
 	return "reported by the browser, not yet confirmed by the provider"
 }
 
-// Ended says whether verification knows how the attempt ended. A browser's claim
-// does not end it.
-func (a *Attempt) Ended() bool { return a.Paid || Over(verified(a.Verified.Outcome)) }
+// Ended says whether verification knows how the attempt ended, or its payment
+// was never made. A browser's claim does not end it.
+func (a *Attempt) Ended() bool {
+	return a.Paid || a.Refused() || Over(verified(a.Verified.Outcome))
+}
 
 // Over says whether a state means that nothing came of the attempt, so far.
 func Over(s State) bool {
@@ -159,8 +174,16 @@ func Over(s State) bool {
 	return false
 }
 
-// NextDue is when the attempt's facts are to be sent again, zero for never.
+// NextDue is when the attempt's payment is to be created or its facts are to be
+// sent again, zero for never.
 func NextDue(a *Attempt) time.Time {
+	if a.Creating() {
+		return a.Creation.Next
+	}
+	return nextResend(a)
+}
+
+func nextResend(a *Attempt) time.Time {
 	if !a.Waits {
 		return time.Time{}
 	}
@@ -173,10 +196,14 @@ func NextDue(a *Attempt) time.Time {
 
 // Started is the message of payment.started.
 func (a *Attempt) Started() *eventv1.PaymentStarted {
-	return &eventv1.PaymentStarted{
+	f := &eventv1.PaymentStarted{
 		AttemptId: a.ID, OrderId: a.Order, MerchantId: a.Merchant, AccountId: a.Account, Provider: a.Provider,
 		Reference: a.ID, Amount: toProto(a.Amount), StartTime: timestamppb.New(a.Created),
 	}
+	if a.Creation != nil {
+		f.ProviderReference = a.Creation.ProviderReference
+	}
+	return f
 }
 
 // Returned is the message of payment.returned.

@@ -15,11 +15,12 @@ var ErrConfirmed = errors.New("something else was confirmed before")
 
 // Return notes that the browser came back, with an event of the given id. It
 // reports whether that is worth telling: not if the attempt has succeeded, the
-// same return is known, or there were too many.
+// same return is known, or there were too many. From a payment that doesn't
+// exist nobody comes back.
 func (a *Attempt) Return(r Return, eventID string, now time.Time) bool {
 	r.Event = ""
 	same := func(old Return) bool { old.Event = ""; return old == r }
-	if a.Paid || len(a.Returns) >= maxReturns || slices.ContainsFunc(a.Returns, same) {
+	if a.Creating() || a.Refused() || a.Paid || len(a.Returns) >= maxReturns || slices.ContainsFunc(a.Returns, same) {
 		return false
 	}
 	r.Event = eventID
@@ -63,7 +64,7 @@ func (a *Attempt) Verify(f *eventv1.PaymentVerified) bool {
 // Resend reports whether the attempt's facts are to be sent again now, and
 // notes that they are.
 func (a *Attempt) Resend(now time.Time) bool {
-	due := NextDue(a)
+	due := nextResend(a)
 	if due.IsZero() || due.After(now) {
 		return false
 	}

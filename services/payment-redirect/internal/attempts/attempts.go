@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -25,13 +26,20 @@ import (
 // customer makes, few enough for what each costs us in questions to providers.
 const MaxPerOrder = 30
 
+// A provider that takes long to create payments holds up its own account only.
+const (
+	longest    = 2 * time.Minute
+	perAccount = 8
+)
+
 // byOrder is the index of attempts by their order.
 const byOrder = "order"
 
 // Attempts is the collection of attempt documents.
 type Attempts struct {
 	*docstore.Collection[attempt.Attempt]
-	base *service.Base
+	base   *service.Base
+	create Create
 	// turns lets the attempts of one order start one after the other.
 	turns [64]chan struct{}
 }
@@ -49,7 +57,8 @@ func Open(ctx context.Context, b *service.Base) (*Attempts, error) {
 	for i := range as.turns {
 		as.turns[i] = make(chan struct{}, 1)
 	}
-	service.Loop(b, coll, as.work, due.Options{})
+	service.Loop(b, coll, as.work, due.Options{Longest: longest}).
+		Lanes(perAccount, func(a *attempt.Attempt) string { return a.Account })
 	return as, nil
 }
 
@@ -60,10 +69,11 @@ func (as *Attempts) ID(key ...string) string {
 	return id.Derived("pay", as.base.Keyring.Fingerprint([]byte(id.Derived("key", key...)), "payment attempt"))
 }
 
-// Start stores a new attempt and announces it. docstore.ErrExists if its id is
+// Start stores a new attempt and announces it, unless its payment must be
+// created first. docstore.ErrExists if its id is
 // taken; a fault.KindExhausted if its order has MaxPerOrder attempts. Several
 // processes at once can exceed that by one each.
-func (as *Attempts) Start(ctx context.Context, a *attempt.Attempt) (*docstore.Doc[attempt.Attempt], error) {
+func (as *Attempts) Start(ctx context.Context, a *attempt.Attempt, create bool) (*docstore.Doc[attempt.Attempt], error) {
 	done, err := as.turn(ctx, a.Order)
 	if err != nil {
 		return nil, err
@@ -81,6 +91,10 @@ func (as *Attempts) Start(ctx context.Context, a *attempt.Attempt) (*docstore.Do
 			return nil, err
 		}
 		return nil, fault.Exhausted("too many payment attempts for this order")
+	}
+	if create {
+		a.StartCreating(as.Now())
+		return mine.Insert(ctx, a.ID, a)
 	}
 	a.Start(as.Now())
 	e, err := as.event(event.PaymentStarted, a, a.Started())
@@ -176,6 +190,9 @@ func (as *Attempts) event(typ string, a *attempt.Attempt, payload proto.Message)
 // have missed any of it. An attempt that was answered meanwhile only gives its
 // lease back.
 func (as *Attempts) work(ctx context.Context, doc *due.Leased[attempt.Attempt]) error {
+	if doc.Body.CreateDue(as.Now()) {
+		return as.creation(ctx, doc)
+	}
 	return doc.Finish(ctx, func(a *attempt.Attempt, ch *docstore.Change) error {
 		if !a.Resend(as.Now()) {
 			return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -39,8 +40,22 @@ type Checkout struct {
 // method is one way in which an order can be paid.
 type method struct {
 	account *orderv1.ProviderAccount
-	// sample is where an attempt would be sent.
-	sample provider.Redirect
+	// sample is where an attempt would be sent; nowhere yet if the payment must
+	// be created first.
+	sample  provider.Redirect
+	creates bool
+	// way is the method within the account, if it offers several.
+	way provider.Method
+}
+
+// choice names a method in a form: the account, and the method within it.
+func (m method) choice() string { return choiceOf(m.account.GetId(), m.way.ID) }
+
+func choiceOf(account, way string) string {
+	if way == "" {
+		return account
+	}
+	return account + "/" + way
 }
 
 // unpayable says why an order can't be paid; empty: it can.
@@ -95,12 +110,62 @@ func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, err
 			ID: "pay_00000000000000000000000000000000", Order: o.GetId(), Account: a.GetId(), Provider: a.GetProvider(),
 			Amount: amountOf(o.GetTotal()),
 		}
-		// What the provider refuses (a currency, say) is no way to pay.
-		if redirect, err := c.redirect(ctx, &sample); err == nil {
-			out = append(out, method{account: a, sample: redirect})
+		for _, way := range c.ways(ctx, a) {
+			sample.Method = way.ID
+			// What the provider refuses (a currency, say) is no way to pay.
+			if redirect, creates, err := c.check(ctx, &sample); err == nil {
+				out = append(out, method{account: a, sample: redirect, creates: creates, way: way})
+			}
 		}
 	}
 	return out, nil
+}
+
+// ways are the methods within an account: one without a name if its provider
+// knows no others.
+func (c *Checkout) ways(ctx context.Context, a *orderv1.ProviderAccount) []provider.Method {
+	one := []provider.Method{{}}
+	lister, err := registry.Role[provider.MethodLister](c.Providers, a.GetProvider())
+	if err != nil {
+		return one
+	}
+	acc, _, err := c.Reference.Account(ctx, a.GetId())
+	if err != nil {
+		return one
+	}
+	if ways := lister.Methods(acc); len(ways) > 0 {
+		return ways
+	}
+	return one
+}
+
+// check says where an attempt would be sent and whether its payment must be
+// created first, or why the provider does not take it.
+func (c *Checkout) check(ctx context.Context, a *attempt.Attempt) (to provider.Redirect, creates bool, err error) {
+	creator, err := registry.Role[provider.Creator](c.Providers, a.Provider)
+	if errors.Is(err, registry.ErrNoRole) {
+		to, err = c.redirect(ctx, a)
+		return to, false, err
+	}
+	if err != nil {
+		return provider.Redirect{}, false, err
+	}
+	acc, _, err := c.Reference.Account(ctx, a.Account)
+	if err != nil {
+		return provider.Redirect{}, true, unavailable(a.Account, err)
+	}
+	if err := creator.CheckAttempt(acc, c.asked(a)); err != nil {
+		return provider.Redirect{}, true, refused(a.Account, err)
+	}
+	return provider.Redirect{}, true, nil
+}
+
+func unavailable(account string, err error) error {
+	return fault.Unavailable("payment method %q can't be used now", account).Because(err)
+}
+
+func refused(account string, err error) error {
+	return fault.Conflict("payment method %q does not take this payment: %v", account, err)
 }
 
 // Via is how a customer came to pay.
@@ -108,6 +173,10 @@ type Via struct {
 	// Back is where the fulfilment URL asked to be led back to; empty: to the
 	// order's own return URL.
 	Back string
+	// Method within the account; empty: the only one, or the provider's page asks.
+	Method string
+	// Locale is what the browser prefers; empty: no browser is here.
+	Locale string
 }
 
 // start opens an attempt for a merchant's own order. docstore.ErrExists if the
@@ -124,43 +193,59 @@ func (c *Checkout) start(ctx context.Context, o *orderv1.Order, accountID, attem
 	if err != nil || account.GetMerchantId() != o.GetMerchantId() || account.GetDisabled() {
 		return nil, unusable
 	}
+	ways := c.ways(ctx, account)
+	if via.Method != "" && !slices.ContainsFunc(ways, func(w provider.Method) bool { return w.ID == via.Method }) {
+		return nil, fault.Invalid("method", "is no method of this account")
+	}
 	a := &attempt.Attempt{
 		ID: attemptID, Merchant: o.GetMerchantId(), Order: o.GetId(), Account: accountID, Provider: account.GetProvider(),
 		Amount: amountOf(o.GetTotal()), Request: request, Back: via.Back,
 		Description: describe(o), Email: o.GetCustomer().GetEmail(), Locale: o.GetCustomer().GetLocale(),
+		Method: via.Method, BrowserLocale: via.Locale,
 	}
-	if _, err := c.redirect(ctx, a); err != nil {
+	_, create, err := c.check(ctx, a)
+	if err != nil {
 		if errors.Is(err, registry.ErrUnknown) || errors.Is(err, registry.ErrNoRole) {
 			return nil, unusable
 		}
 		return nil, err
 	}
-	return c.Attempts.Start(ctx, a)
+	return c.Attempts.Start(ctx, a, create)
 }
 
 // redirect computes where an attempt's customer is sent. Nothing of it is
-// stored: signatures are made when they are needed.
+// stored: signatures are made when they are needed. The way to a payment that
+// was created is what its provider said, nowhere before that.
 func (c *Checkout) redirect(ctx context.Context, a *attempt.Attempt) (provider.Redirect, error) {
+	if a.Creation != nil {
+		way := a.Creation.Way
+		return provider.Redirect{Method: way.Method, URL: way.URL, Fields: way.Fields}, nil
+	}
 	r, err := c.Providers.Redirector(a.Provider)
 	if err != nil {
 		return provider.Redirect{}, err
 	}
 	acc, _, err := c.Reference.Account(ctx, a.Account)
 	if err != nil {
-		return provider.Redirect{}, fault.Unavailable("payment method %q can't be used now", a.Account).Because(err)
+		return provider.Redirect{}, unavailable(a.Account, err)
 	}
+	redirect, err := r.Redirect(acc, c.asked(a))
+	if err != nil {
+		return provider.Redirect{}, refused(a.Account, err)
+	}
+	return redirect, nil
+}
+
+// asked is what a provider is told of an attempt.
+func (c *Checkout) asked(a *attempt.Attempt) provider.Attempt {
 	back := c.PublicURL + "/return/" + a.ID
-	redirect, err := r.Redirect(acc, provider.Attempt{
+	return provider.Attempt{
 		ID: a.ID, Reference: a.ID, OrderID: a.Order, Amount: a.Amount,
-		Description: a.Description, Email: a.Email, Locale: a.Locale,
+		Description: a.Description, Email: a.Email, Locale: a.Locale, BrowserLocale: a.BrowserLocale, Method: a.Method,
 		// The attempt is in the path: providers sign all query parameters.
 		ReturnURL: back, DeclineURL: back + declined,
 		CallbackURL: c.CallbackURL + "/callbacks/" + a.Provider + "/" + a.Account,
-	})
-	if err != nil {
-		return provider.Redirect{}, fault.Conflict("payment method %q does not take this payment: %v", a.Account, err)
 	}
-	return redirect, nil
 }
 
 // onward is where an attempt's customer is sent now: nowhere, once verification

@@ -233,7 +233,7 @@ func (p *Pages) fulfillBy(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	a, err := p.startOnce(r.Context(), e.order, chosen, key, Via{Back: e.back})
+	a, err := p.startOnce(r.Context(), e.order, chosen, key, Via{Back: e.back, Locale: preferred(r)})
 	switch fault.KindOf(err) {
 	case fault.KindConflict, fault.KindInvalid:
 		redirect(w, keep(r, e.address(p))) // order or method have changed since: the page says how

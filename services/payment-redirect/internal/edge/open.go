@@ -107,15 +107,15 @@ func whyAgain(l *words.Language, o *orderv1.Order, last *attempt.Attempt) (probl
 }
 
 // startedHere says whether the same form has started an attempt before.
-func (p *Pages) startedHere(ctx context.Context, o *orderv1.Order, account, key string) bool {
-	_, err := p.checkout.Attempts.For(o.GetMerchantId()).Get(ctx, p.attemptOf(o, account, key))
+func (p *Pages) startedHere(ctx context.Context, o *orderv1.Order, choice, key string) bool {
+	_, err := p.checkout.Attempts.For(o.GetMerchantId()).Get(ctx, p.attemptOf(o, choice, key))
 	return err == nil
 }
 
 // attemptOf is the id of what a form starts. It tells a page's attempts from
 // those of the merchant's own keys.
-func (p *Pages) attemptOf(o *orderv1.Order, account, key string) string {
-	return p.checkout.Attempts.ID(o.GetMerchantId(), "page", o.GetId(), account, key)
+func (p *Pages) attemptOf(o *orderv1.Order, choice, key string) string {
+	return p.checkout.Attempts.ID(o.GetMerchantId(), "page", o.GetId(), choice, key)
 }
 
 // how shows again how to pay by an offline attempt.
@@ -138,7 +138,7 @@ func (p *Pages) how(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	to, err := p.checkout.redirect(r.Context(), &doc.Body)
-	if err != nil || to.URL != "" {
+	if err != nil || to.URL != "" || doc.Body.Creation != nil {
 		redirect(w, keep(r, p.payPath(o)))
 		return
 	}

@@ -51,6 +51,7 @@ func (p *Pages) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /pay/{token}", p.pay)
 	mux.Handle("POST /pay/{token}", p.ours(p.choose))
 	mux.HandleFunc("GET /pay/{token}/how/{attempt}", p.how)
+	mux.HandleFunc("GET /pay/{token}/start/{attempt}", p.start)
 	mux.HandleFunc("GET /orders/{token}", p.order)
 	mux.HandleFunc("GET /orders/{token}/receipt", p.receipt)
 	mux.Handle("GET /orders/{token}/events", web.Live(http.HandlerFunc(p.events)))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"quittance/pkg/docstore"
 	"quittance/pkg/fault"
@@ -99,16 +100,20 @@ func choices(methods []method, wanted string) []pageMethod {
 		if name == "" {
 			name = m.account.GetId()
 		}
-		out = append(out, pageMethod{
-			ID: m.account.GetId(), Name: name, Icon: iconOf(m), Chosen: len(methods) == 1 || m.account.GetId() == wanted,
-		})
+		if m.way.Name != "" {
+			name = m.way.Name
+		}
+		out = append(out, pageMethod{ID: m.choice(), Name: name, Icon: iconOf(m), Chosen: len(methods) == 1 || m.choice() == wanted})
 	}
 	return out
 }
 
 // iconOf names a picture for a way to pay.
 func iconOf(m method) string {
-	if m.sample.URL == "" {
+	switch {
+	case m.way.Icon != "":
+		return m.way.Icon
+	case m.sample.URL == "" && !m.creates:
 		return "bank"
 	}
 	return "card"
@@ -159,7 +164,7 @@ func (p *Pages) choose(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	a, err := p.startOnce(r.Context(), o, chosen, key, Via{})
+	a, err := p.startOnce(r.Context(), o, chosen, key, Via{Locale: preferred(r)})
 	switch fault.KindOf(err) {
 	case fault.KindConflict, fault.KindInvalid:
 		redirect(w, keep(r, p.payPath(o))) // order or method have changed since: the page says how
@@ -180,9 +185,21 @@ func (p *Pages) choose(w http.ResponseWriter, r *http.Request) {
 	p.send(w, r, o, a)
 }
 
-func offered(methods []method, account string) bool {
+// preferred is the locale that a browser likes best, as it says first; empty if
+// it doesn't say.
+func preferred(r *http.Request) string {
+	first, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ",")
+	first, _, _ = strings.Cut(first, ";")
+	const most = 35
+	if first = strings.TrimSpace(first); first == "*" || len(first) > most || !line(first) {
+		return ""
+	}
+	return first
+}
+
+func offered(methods []method, choice string) bool {
 	for _, m := range methods {
-		if m.account.GetId() == account {
+		if m.choice() == choice {
 			return true
 		}
 	}
@@ -190,8 +207,10 @@ func offered(methods []method, account string) bool {
 }
 
 // startOnce starts an attempt, or finds the one that the same form has started.
-func (p *Pages) startOnce(ctx context.Context, o *orderv1.Order, account, key string, via Via) (*attempt.Attempt, error) {
-	attemptID := p.attemptOf(o, account, key)
+func (p *Pages) startOnce(ctx context.Context, o *orderv1.Order, choice, key string, via Via) (*attempt.Attempt, error) {
+	attemptID := p.attemptOf(o, choice, key)
+	var account string
+	account, via.Method, _ = strings.Cut(choice, "/")
 	doc, err := p.checkout.start(ctx, o, account, attemptID, key, via)
 	if errors.Is(err, docstore.ErrExists) {
 		doc, err = p.checkout.Attempts.For(o.GetMerchantId()).Get(ctx, attemptID)
@@ -218,6 +237,8 @@ func (p *Pages) send(w http.ResponseWriter, r *http.Request, o *orderv1.Order, a
 		return
 	}
 	switch {
+	case a.Creation != nil:
+		redirect(w, keep(r, p.startPath(o, a)))
 	case to.URL == "":
 		redirect(w, keep(r, p.howPath(o, a)))
 	case to.Method == http.MethodPost:

@@ -27,6 +27,7 @@ const (
 	maxKey         = 64
 	maxID          = 64
 	maxAccount     = 40
+	maxMethod      = 64
 	maxTransaction = 100
 	maxAccess      = 300
 )
@@ -58,6 +59,7 @@ func (s *Payments) ListMethods(ctx context.Context, req *paymentv1.ListMethodsRe
 	for _, m := range methods {
 		out.Methods = append(out.Methods, &paymentv1.Method{
 			AccountId: m.account.GetId(), Provider: m.account.GetProvider(), DisplayName: m.account.GetDisplayName(),
+			Method: m.way.ID, MethodName: m.way.Name, Icon: iconOf(m),
 		})
 	}
 	return out, nil
@@ -69,6 +71,7 @@ func (s *Payments) StartPayment(ctx context.Context, req *paymentv1.StartPayment
 	text(&v, "idempotency_key", req.GetIdempotencyKey(), 1, maxKey)
 	text(&v, "order_id", req.GetOrderId(), 1, maxID)
 	text(&v, "account_id", req.GetAccountId(), 1, maxAccount)
+	text(&v, "method", req.GetMethod(), 0, maxMethod)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
@@ -85,7 +88,7 @@ func (s *Payments) StartPayment(ctx context.Context, req *paymentv1.StartPayment
 		if o, err = s.Checkout.order(ctx, merchant, req.GetOrderId()); err != nil {
 			return nil, err
 		}
-		doc, err = s.Checkout.start(ctx, o, req.GetAccountId(), attemptID, hash, Via{})
+		doc, err = s.Checkout.start(ctx, o, req.GetAccountId(), attemptID, hash, Via{Method: req.GetMethod()})
 	}
 	if errors.Is(err, docstore.ErrExists) {
 		doc, err = mine.Get(ctx, attemptID)
@@ -96,11 +99,12 @@ func (s *Payments) StartPayment(ctx context.Context, req *paymentv1.StartPayment
 	if doc.Body.Request != hash {
 		return nil, fault.Conflict("idempotency_key was used for a different request")
 	}
-	onward, err := s.Checkout.onward(ctx, &doc.Body)
+	a := s.Checkout.created(ctx, &doc.Body)
+	onward, err := s.Checkout.onward(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	return view(&doc.Body, onward), nil
+	return view(a, onward), nil
 }
 
 func requestHash(req *paymentv1.StartPaymentRequest) (string, error) {
@@ -187,6 +191,10 @@ func view(a *attempt.Attempt, onward provider.Redirect) *paymentv1.Attempt {
 		Amount: &orderv1.Money{Minor: a.Amount.Minor, Currency: a.Amount.Currency},
 		State:  a.State(), Instructions: onward.Instructions, Reference: a.ID,
 		CreateTime: timestamppb.New(a.Created), Problem: a.Problem(),
+		Preparing: a.Creating(), Method: a.Method,
+	}
+	if a.Creation != nil {
+		v.ProviderReference = a.Creation.ProviderReference
 	}
 	if onward.URL != "" {
 		v.Redirect = &paymentv1.Redirect{Method: onward.Method, Url: onward.URL, Fields: onward.Fields}

@@ -53,6 +53,7 @@ const (
 	sayTooMany     situation = "say.too_many"
 	sayNoCustomer  situation = "say.no_customer"
 	sayBadLink     situation = "say.bad_link"
+	sayOneMoment   situation = "say.one_moment"
 )
 
 // langParam is the query parameter by which a page is asked for in a language.

@@ -89,10 +89,17 @@ func (AttemptState) EnumDescriptor() ([]byte, []int) {
 
 // Method is one way to pay: a provider account of the merchant.
 type Method struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	AccountId     string                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	Provider      string                 `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
-	DisplayName   string                 `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	AccountId   string                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	Provider    string                 `protobuf:"bytes,2,opt,name=provider,proto3" json:"provider,omitempty"`
+	DisplayName string                 `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Method within the account, where it offers several: for
+	// StartPaymentRequest.method.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// Its name for people; empty if the word says it.
+	MethodName string `protobuf:"bytes,5,opt,name=method_name,json=methodName,proto3" json:"method_name,omitempty"`
+	// Names a picture: "card", "bank", "wallet", "invoice", "bitcoin".
+	Icon          string `protobuf:"bytes,6,opt,name=icon,proto3" json:"icon,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,6 +155,27 @@ func (x *Method) GetDisplayName() string {
 	return ""
 }
 
+func (x *Method) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *Method) GetMethodName() string {
+	if x != nil {
+		return x.MethodName
+	}
+	return ""
+}
+
+func (x *Method) GetIcon() string {
+	if x != nil {
+		return x.Icon
+	}
+	return ""
+}
+
 // Attempt is one try to pay an order with one method.
 type Attempt struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -157,7 +185,8 @@ type Attempt struct {
 	Provider  string                 `protobuf:"bytes,4,opt,name=provider,proto3" json:"provider,omitempty"`
 	Amount    *v1.Money              `protobuf:"bytes,5,opt,name=amount,proto3" json:"amount,omitempty"`
 	State     AttemptState           `protobuf:"varint,6,opt,name=state,proto3,enum=quittance.payment.v1.AttemptState" json:"state,omitempty"`
-	// Where to send the customer now; unset for offline attempts.
+	// Where to send the customer now; unset for offline attempts, and while the
+	// payment is being prepared.
 	Redirect *Redirect `protobuf:"bytes,7,opt,name=redirect,proto3" json:"redirect,omitempty"`
 	// What the customer should do, for offline attempts: text with the reference.
 	Instructions string `protobuf:"bytes,8,opt,name=instructions,proto3" json:"instructions,omitempty"`
@@ -165,9 +194,15 @@ type Attempt struct {
 	Reference  string                 `protobuf:"bytes,9,opt,name=reference,proto3" json:"reference,omitempty"`
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Human reason of a failure.
-	Problem       string `protobuf:"bytes,11,opt,name=problem,proto3" json:"problem,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Problem string `protobuf:"bytes,11,opt,name=problem,proto3" json:"problem,omitempty"`
+	// The payment is still being created at the provider: ask again in a moment
+	// for the redirect.
+	Preparing bool   `protobuf:"varint,12,opt,name=preparing,proto3" json:"preparing,omitempty"`
+	Method    string `protobuf:"bytes,13,opt,name=method,proto3" json:"method,omitempty"`
+	// The provider's id of the payment, where one had to be created.
+	ProviderReference string `protobuf:"bytes,14,opt,name=provider_reference,json=providerReference,proto3" json:"provider_reference,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Attempt) Reset() {
@@ -273,6 +308,27 @@ func (x *Attempt) GetCreateTime() *timestamppb.Timestamp {
 func (x *Attempt) GetProblem() string {
 	if x != nil {
 		return x.Problem
+	}
+	return ""
+}
+
+func (x *Attempt) GetPreparing() bool {
+	if x != nil {
+		return x.Preparing
+	}
+	return false
+}
+
+func (x *Attempt) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *Attempt) GetProviderReference() string {
+	if x != nil {
+		return x.ProviderReference
 	}
 	return ""
 }
@@ -433,8 +489,10 @@ type StartPaymentRequest struct {
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	OrderId        string                 `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	AccountId      string                 `protobuf:"bytes,3,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Method within the account, where ListMethods names one.
+	Method        string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StartPaymentRequest) Reset() {
@@ -484,6 +542,13 @@ func (x *StartPaymentRequest) GetOrderId() string {
 func (x *StartPaymentRequest) GetAccountId() string {
 	if x != nil {
 		return x.AccountId
+	}
+	return ""
+}
+
+func (x *StartPaymentRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
 	}
 	return ""
 }
@@ -703,12 +768,16 @@ var File_quittance_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\"quittance/payment/v1/payment.proto\x12\x14quittance.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\"f\n" +
+	"\"quittance/payment/v1/payment.proto\x12\x14quittance.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\"\xb3\x01\n" +
 	"\x06Method\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tR\taccountId\x12\x1a\n" +
 	"\bprovider\x18\x02 \x01(\tR\bprovider\x12!\n" +
-	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\"\xb1\x03\n" +
+	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x1f\n" +
+	"\vmethod_name\x18\x05 \x01(\tR\n" +
+	"methodName\x12\x12\n" +
+	"\x04icon\x18\x06 \x01(\tR\x04icon\"\x96\x04\n" +
 	"\aAttempt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1d\n" +
@@ -723,7 +792,10 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x18\n" +
-	"\aproblem\x18\v \x01(\tR\aproblem\"\xb3\x01\n" +
+	"\aproblem\x18\v \x01(\tR\aproblem\x12\x1c\n" +
+	"\tpreparing\x18\f \x01(\bR\tpreparing\x12\x16\n" +
+	"\x06method\x18\r \x01(\tR\x06method\x12-\n" +
+	"\x12provider_reference\x18\x0e \x01(\tR\x11providerReference\"\xb3\x01\n" +
 	"\bRedirect\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12B\n" +
@@ -734,12 +806,13 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\x12ListMethodsRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\"M\n" +
 	"\x13ListMethodsResponse\x126\n" +
-	"\amethods\x18\x01 \x03(\v2\x1c.quittance.payment.v1.MethodR\amethods\"x\n" +
+	"\amethods\x18\x01 \x03(\v2\x1c.quittance.payment.v1.MethodR\amethods\"\x90\x01\n" +
 	"\x13StartPaymentRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x19\n" +
 	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1d\n" +
 	"\n" +
-	"account_id\x18\x03 \x01(\tR\taccountId\"2\n" +
+	"account_id\x18\x03 \x01(\tR\taccountId\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\"2\n" +
 	"\x11GetAttemptRequest\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\"*\n" +
