@@ -66,6 +66,7 @@ type world struct {
 	keys     *seal.Keyring
 	bus      *watched
 	handler  http.Handler
+	clerk    clerk
 }
 
 func newWorld(t testing.TB) *world {
@@ -97,8 +98,9 @@ func newWorld(t testing.TB) *world {
 	}
 	checkout := &edge.Checkout{
 		Attempts: w.attempts, Fulfillments: filled, AccessFor: time.Hour, Orders: client, Reference: w.ref, PublicURL: publicURL, CallbackURL: "https://in.example.org",
-		Providers: registry.Of(flexpay.New(http.DefaultClient), offline.New(), paper{}),
+		Providers: registry.Of(flexpay.New(http.DefaultClient), offline.New(), paper{}, &w.clerk),
 	}
+	w.attempts.CreateBy(checkout.Create)
 	w.payments = &edge.Payments{Checkout: checkout}
 	pages, err := edge.NewPages(checkout, returnWait)
 	if err != nil {
