@@ -17,6 +17,7 @@ import (
 	"quittance/services/sandbox/internal/flexpay"
 	"quittance/services/sandbox/internal/mailsink"
 	"quittance/services/sandbox/internal/shop"
+	"quittance/services/sandbox/internal/vendor"
 	"quittance/services/sandbox/internal/webhooks"
 )
 
@@ -28,7 +29,7 @@ type (
 	// Shop is a website registered with the provider.
 	Shop = flexpay.Shop
 	// Faults are what goes wrong with a payment.
-	Faults = flexpay.Faults
+	Faults = vendor.Faults
 	// RefundOrder and PostbackOrder make the provider act; PostbackReport is the outcome.
 	RefundOrder    = flexpay.RefundOrder
 	PostbackOrder  = flexpay.PostbackOrder
@@ -52,14 +53,14 @@ const (
 
 // Ways in which the status API misbehaves (Faults.Status).
 const (
-	StatusDown     = flexpay.StatusDown
-	StatusSlow     = flexpay.StatusSlow
-	StatusError    = flexpay.StatusError
-	StatusPending  = flexpay.StatusPending
-	StatusNotFound = flexpay.StatusNotFound
-	StatusAmount   = flexpay.StatusAmount
-	StatusCurrency = flexpay.StatusCurrency
-	StatusGarbage  = flexpay.StatusGarbage
+	StatusDown     = vendor.StatusDown
+	StatusSlow     = vendor.StatusSlow
+	StatusError    = vendor.StatusError
+	StatusPending  = vendor.StatusPending
+	StatusNotFound = vendor.StatusNotFound
+	StatusAmount   = vendor.StatusAmount
+	StatusCurrency = vendor.StatusCurrency
+	StatusGarbage  = vendor.StatusGarbage
 )
 
 // ErrNoSale is returned by Sale for a reference that no customer has come with.

@@ -12,19 +12,14 @@ import (
 
 	"quittance/pkg/money"
 	"quittance/services/sandbox/internal/ledger"
+	"quittance/services/sandbox/internal/vendor"
 )
 
 // record is a line of the ledger: the new version of one thing.
 type record struct {
-	Shop   *Shop        `json:"shop,omitempty"`
-	Sale   *Sale        `json:"sale,omitempty"`
-	Faults *faultRecord `json:"faults,omitempty"`
-}
-
-// faultRecord sets the faults of a sale's key, or of all sales if the key is empty; nil takes them back.
-type faultRecord struct {
-	Key    string  `json:"key"`
-	Faults *Faults `json:"faults"`
+	Shop   *Shop               `json:"shop,omitempty"`
+	Sale   *Sale               `json:"sale,omitempty"`
+	Faults *vendor.FaultRecord `json:"faults,omitempty"`
 }
 
 // saleName is one of the names that a sale has at its shop; the other one is empty.
@@ -35,9 +30,10 @@ var (
 	errUnchanged = errors.New("nothing to change")
 )
 
-// book is the vendor's: shops, sales and faults. What a method has changed is on the disk when it returns.
+// book is the vendor's: shops and sales, and the faults of sales. What a method has changed is on the disk when it returns.
 type book struct {
 	ledger *ledger.Ledger[record]
+	faults *vendor.Desk
 
 	mu    sync.Mutex
 	shops map[string]Shop
@@ -45,14 +41,11 @@ type book struct {
 	order []string        // tokens, oldest first
 	// byName gives tokens by shop and reference, and by shop and sale id.
 	byName map[saleName]string
-	faults map[string]Faults
-	// told counts the questions that a status fault has spoiled; it starts anew with the process.
-	told map[string]int
 }
 
 func openBook(path string) (*book, error) {
-	b := &book{shops: map[string]Shop{}, sales: map[string]Sale{}, byName: map[saleName]string{},
-		faults: map[string]Faults{}, told: map[string]int{}}
+	b := &book{shops: map[string]Shop{}, sales: map[string]Sale{}, byName: map[saleName]string{}}
+	b.faults = vendor.NewDesk(func(r vendor.FaultRecord) error { return b.ledger.Append(record{Faults: &r}) })
 	var err error
 	b.ledger, err = ledger.Open(path, func(r record) error { b.apply(r); return nil })
 	return b, err
@@ -75,11 +68,7 @@ func (b *book) apply(r record) {
 		}
 	}
 	if r.Faults != nil {
-		delete(b.faults, r.Faults.Key)
-		delete(b.told, r.Faults.Key)
-		if r.Faults.Faults != nil {
-			b.faults[r.Faults.Key] = *r.Faults.Faults
-		}
+		b.faults.Replay(*r.Faults)
 	}
 }
 
@@ -178,56 +167,6 @@ func (b *book) list(match func(Sale) bool) []Sale {
 		}
 	}
 	return sales
-}
-
-// setFaults replaces the faults of a key; nil takes them back.
-func (b *book) setFaults(key string, faults *Faults) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.write(record{Faults: &faultRecord{Key: key, Faults: faults}})
-}
-
-func (b *book) clearFaults() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, key := range slices.Collect(maps.Keys(b.faults)) {
-		if err := b.write(record{Faults: &faultRecord{Key: key}}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *book) allFaults() map[string]Faults {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return maps.Clone(b.faults)
-}
-
-// faultsOf gives a sale's own faults, or those of all sales.
-func (b *book) faultsOf(key string) Faults {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	faults, ok := b.faults[key]
-	if !ok {
-		faults = b.faults[""]
-	}
-	return faults
-}
-
-// spoil says what is wrong with this one status question, counting it.
-func (b *book) spoil(key string) (StatusFault, Faults) {
-	faults := b.faultsOf(key)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if _, own := b.faults[key]; !own {
-		key = ""
-	}
-	if faults.Status == "" || (faults.StatusTimes > 0 && b.told[key] >= faults.StatusTimes) {
-		return "", faults
-	}
-	b.told[key]++
-	return faults.Status, faults
 }
 
 // number gives a fresh id in the vendor's style. It is random rather than counted, because ids given before the book

@@ -8,6 +8,7 @@ import (
 
 	"quittance/pkg/money"
 	"quittance/services/sandbox/internal/control"
+	"quittance/services/sandbox/internal/vendor"
 )
 
 // List is the answer to a question for sales.
@@ -51,13 +52,7 @@ func (s *Simulator) controls(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+prefix+"/sales", control.Handle(s.listSales))
 	mux.HandleFunc("GET "+prefix+"/shops", control.Handle(s.listShops))
 	mux.HandleFunc("PUT "+prefix+"/shops/{shopID}", control.Handle(s.putShop))
-	mux.HandleFunc("GET "+prefix+"/faults", control.Handle(func(*http.Request) (any, error) { return s.book.allFaults(), nil }))
-	mux.HandleFunc("PUT "+prefix+"/faults", control.Handle(s.putFaults))
-	mux.HandleFunc("DELETE "+prefix+"/faults", control.Handle(func(*http.Request) (any, error) { return nil, s.book.clearFaults() }))
-	mux.HandleFunc("PUT "+prefix+"/faults/{key}", control.Handle(s.putFaults))
-	mux.HandleFunc("DELETE "+prefix+"/faults/{key}", control.Handle(func(r *http.Request) (any, error) {
-		return nil, s.book.setFaults(r.PathValue("key"), nil)
-	}))
+	s.book.faults.Controls(mux, prefix)
 	mux.HandleFunc("POST "+prefix+"/refunds", control.Handle(s.orderRefund))
 	mux.HandleFunc("POST "+prefix+"/postbacks", control.Handle(s.orderPostbacks))
 }
@@ -101,17 +96,6 @@ func (s *Simulator) register(shop Shop) error {
 		return control.Fail(http.StatusBadRequest, "postbackURL: must be absolute")
 	}
 	return s.book.putShop(shop)
-}
-
-func (s *Simulator) putFaults(r *http.Request) (any, error) {
-	faults, err := control.Decode[Faults](r)
-	if err != nil {
-		return nil, err
-	}
-	if err := faults.check(); err != nil {
-		return nil, control.Fail(http.StatusBadRequest, err.Error())
-	}
-	return nil, s.book.setFaults(r.PathValue("key"), &faults)
 }
 
 func (s *Simulator) named(reference, saleID string) (Sale, error) {
@@ -166,7 +150,7 @@ func (s *Simulator) orderPostbacks(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if order.Times < 0 || order.Times > maxCopies {
+	if order.Times < 0 || order.Times > vendor.MaxCopies {
 		return nil, control.Fail(http.StatusBadRequest, "times: must be 1 to 500")
 	}
 	sale, err := s.named(order.Reference, order.SaleID)

@@ -6,6 +6,8 @@ import (
 
 	"quittance/pkg/provider"
 	"quittance/pkg/seal"
+
+	"quittance/services/sandbox/internal/vendor"
 )
 
 func testSecret(text string) seal.Secret { return seal.Secret(text) }
@@ -89,7 +91,7 @@ func TestControlRefuses(t *testing.T) {
 	w.control(http.MethodPut, "/shops/7", Shop{SignatureKey: "k", PostbackURL: "callback"}, nil, http.StatusBadRequest)
 	w.control(http.MethodPut, "/shops/7", Shop{ID: "8", SignatureKey: "k"}, nil, http.StatusBadRequest)
 	w.control(http.MethodPut, "/shops/7", Shop{}, nil, http.StatusBadRequest)
-	w.control(http.MethodPut, "/faults", Faults{Copies: -1}, nil, http.StatusBadRequest)
+	w.control(http.MethodPut, "/faults", vendor.Faults{Copies: -1}, nil, http.StatusBadRequest)
 	w.control(http.MethodPut, "/faults", map[string]int{"copy": 1}, nil, http.StatusBadRequest)
 	w.control(http.MethodPost, "/refunds", RefundOrder{}, nil, http.StatusBadRequest)
 	w.control(http.MethodPost, "/refunds", RefundOrder{Reference: "none"}, nil, http.StatusNotFound)

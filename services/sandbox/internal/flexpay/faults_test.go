@@ -10,6 +10,8 @@ import (
 
 	"quittance/pkg/provider"
 	wire "quittance/pkg/provider/flexpay"
+
+	"quittance/services/sandbox/internal/vendor"
 )
 
 func TestDroppedPostback(t *testing.T) {
@@ -68,8 +70,8 @@ func TestStatusFaults(t *testing.T) {
 	ask := func() (provider.Report, error) {
 		return w.adapter.Status(t.Context(), w.account(), provider.StatusQuery{Reference: "pay_1"})
 	}
-	for _, fault := range []StatusFault{StatusDown, StatusError, StatusGarbage} {
-		w.control(http.MethodPut, "/faults", Faults{Status: fault, StatusTimes: 2}, nil, http.StatusNoContent)
+	for _, fault := range []vendor.StatusFault{vendor.StatusDown, vendor.StatusError, vendor.StatusGarbage} {
+		w.control(http.MethodPut, "/faults", vendor.Faults{Status: fault, StatusTimes: 2}, nil, http.StatusNoContent)
 		for range 2 {
 			if got, err := ask(); err == nil {
 				t.Errorf("%s: %+v, want an error", fault, got)
@@ -79,18 +81,18 @@ func TestStatusFaults(t *testing.T) {
 			t.Errorf("%s is over, but: %+v, %v", fault, got, err)
 		}
 	}
-	for fault, good := range map[StatusFault]func(provider.Report) bool{
-		StatusPending:  func(r provider.Report) bool { return r.State == provider.Pending && r.Raw == "PENDING" },
-		StatusNotFound: func(r provider.Report) bool { return r.State == provider.Pending && r.Raw == "NOTFOUND" },
-		StatusAmount:   func(r provider.Report) bool { return r.State == provider.Paid && r.Amount.Minor == 998 },
-		StatusCurrency: func(r provider.Report) bool { return r.State == provider.Paid && r.Amount.Currency == "USD" },
+	for fault, good := range map[vendor.StatusFault]func(provider.Report) bool{
+		vendor.StatusPending:  func(r provider.Report) bool { return r.State == provider.Pending && r.Raw == "PENDING" },
+		vendor.StatusNotFound: func(r provider.Report) bool { return r.State == provider.Pending && r.Raw == "NOTFOUND" },
+		vendor.StatusAmount:   func(r provider.Report) bool { return r.State == provider.Paid && r.Amount.Minor == 998 },
+		vendor.StatusCurrency: func(r provider.Report) bool { return r.State == provider.Paid && r.Amount.Currency == "USD" },
 	} {
-		w.control(http.MethodPut, "/faults/pay_1", Faults{Status: fault}, nil, http.StatusNoContent)
+		w.control(http.MethodPut, "/faults/pay_1", vendor.Faults{Status: fault}, nil, http.StatusNoContent)
 		if got, err := ask(); err != nil || !good(got) {
 			t.Errorf("%s: %+v, %v", fault, got, err)
 		}
 	}
-	w.control(http.MethodPut, "/faults/pay_1", Faults{Status: StatusSlow, StatusMillis: 100}, nil, http.StatusNoContent)
+	w.control(http.MethodPut, "/faults/pay_1", vendor.Faults{Status: vendor.StatusSlow, StatusMillis: 100}, nil, http.StatusNoContent)
 	begun := time.Now()
 	if got, err := ask(); err != nil || got.State != provider.Paid || time.Since(begun) < 100*time.Millisecond {
 		t.Errorf("slow: %+v, %v after %s", got, err, time.Since(begun))

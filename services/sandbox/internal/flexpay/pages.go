@@ -5,13 +5,14 @@ import (
 	"net/http"
 
 	"quittance/services/sandbox/internal/page"
+	"quittance/services/sandbox/internal/vendor"
 )
 
 //go:embed *.html
 var files embed.FS
 
 var (
-	orderPage   = page.Parse(files, "order.html")
+	orderPage   = vendor.Parse(files, "order.html")
 	refusedPage = page.Parse(files, "refused.html")
 	leftPage    = page.Parse(files, "left.html")
 	bookPage    = page.Parse(files, "book.html")
@@ -22,17 +23,17 @@ const shown = 200
 
 type orderView struct {
 	Sale
-	Problem      string
-	Settled      bool
-	Offered      []string
-	Faults       Faults
-	StatusFaults []StatusFault
+	Problem string
+	Settled bool
+	Offered []string
+	Menu    vendor.Menu
 }
 
 func (s *Simulator) showOrder(w http.ResponseWriter, status int, sale Sale, problem string) {
+	menu := vendor.MenuOf(s.book.faults.Of(sale.key()))
+	menu.AckOrRefund = true
 	page.Write(w, status, orderPage, orderView{
-		Sale: sale, Problem: problem, Settled: sale.settled(), Offered: offered(sale),
-		Faults: s.book.faultsOf(sale.key()), StatusFaults: statusFaults,
+		Sale: sale, Problem: problem, Settled: sale.settled(), Offered: offered(sale), Menu: menu,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"quittance/pkg/money"
 	wire "quittance/pkg/provider/flexpay"
 	"quittance/services/sandbox/internal/page"
+	"quittance/services/sandbox/internal/vendor"
 )
 
 // pay takes the order page's form: token, action (pay, decline, cancel), method, brand and the fault menu.
@@ -23,13 +24,13 @@ func (s *Simulator) pay(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "No such order.", http.StatusNotFound)
 		return
 	}
-	if r.PostForm.Has("faults") {
-		faults, err := formFaults(r.PostForm)
-		if err != nil {
-			s.showOrder(w, http.StatusBadRequest, sale, "Fault menu: "+err.Error())
-			return
-		}
-		if err := s.chooseFaults(sale, faults); err != nil {
+	faults, chosen, err := vendor.FormFaults(r.PostForm)
+	if err != nil {
+		s.showOrder(w, http.StatusBadRequest, sale, "Fault menu: "+err.Error())
+		return
+	}
+	if chosen {
+		if err := s.book.faults.Choose(sale.key(), faults); err != nil {
 			s.fail(w, r, err)
 			return
 		}
@@ -44,15 +45,6 @@ func (s *Simulator) pay(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.Error(w, "No such action.", http.StatusBadRequest)
 	}
-}
-
-// chooseFaults takes over what the fault menu was changed to. An unchanged menu sets nothing, so that faults of all sales
-// go on to be this one's, too.
-func (s *Simulator) chooseFaults(sale Sale, faults Faults) error {
-	if s.book.faultsOf(sale.key()) == faults {
-		return nil
-	}
-	return s.book.setFaults(sale.key(), &faults)
 }
 
 // capture takes the money, once, tells the shop and sends the browser back.
@@ -105,7 +97,7 @@ func (s *Simulator) capture(w http.ResponseWriter, r *http.Request, sale Sale) {
 // announce makes the first try of the postback before the browser goes back, unless it is to be late. The rest is left to
 // Run. A browser that gives up waiting changes nothing.
 func (s *Simulator) announce(ctx context.Context, sale Sale) {
-	if s.book.faultsOf(sale.key()).DelayMillis == 0 {
+	if s.book.faults.Of(sale.key()).DelayMillis == 0 {
 		s.try(context.WithoutCancel(ctx), sale)
 	}
 	s.queue <- sale.Token
@@ -132,7 +124,7 @@ func (s *Simulator) decline(w http.ResponseWriter, r *http.Request, sale Sale) {
 
 // leave sends the browser to target, or says goodbye if there is none or a fault keeps the browser here.
 func (s *Simulator) leave(w http.ResponseWriter, r *http.Request, sale Sale, target string) {
-	if target == "" || s.book.faultsOf(sale.key()).SkipRedirect {
+	if target == "" || s.book.faults.Of(sale.key()).SkipRedirect {
 		page.Write(w, http.StatusOK, leftPage, sale)
 		return
 	}

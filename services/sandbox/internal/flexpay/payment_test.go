@@ -7,6 +7,8 @@ import (
 
 	"quittance/pkg/money"
 	"quittance/pkg/provider"
+
+	"quittance/services/sandbox/internal/vendor"
 )
 
 func TestPay(t *testing.T) {
@@ -175,7 +177,7 @@ func TestBookSurvives(t *testing.T) {
 	w := newWorld(t)
 	w.act(w.order(w.attempt("pay_1")), "pay")
 	w.order(w.attempt("pay_2"))
-	w.control(http.MethodPut, "/faults/pay_3", Faults{Copies: 2}, nil, http.StatusNoContent)
+	w.control(http.MethodPut, "/faults/pay_3", vendor.Faults{Copies: 2}, nil, http.StatusNoContent)
 	before := w.sale("pay_1")
 	w.restart()
 	if after := w.sale("pay_1"); describe(after) != describe(before) {
@@ -184,7 +186,7 @@ func TestBookSurvives(t *testing.T) {
 	if got := w.status("pay_2"); got.State != provider.Pending || got.Raw != "PENDING" {
 		t.Errorf("unpaid sale: %+v", got)
 	}
-	var faults map[string]Faults
+	var faults map[string]vendor.Faults
 	w.control(http.MethodGet, "/faults", nil, &faults, http.StatusOK)
 	if faults["pay_3"].Copies != 2 {
 		t.Errorf("faults %+v", faults)
@@ -193,7 +195,7 @@ func TestBookSurvives(t *testing.T) {
 
 func TestKilledBetweenCaptureAndPostback(t *testing.T) {
 	w := newWorld(t)
-	w.control(http.MethodPut, "/faults/pay_1", Faults{DelayMillis: 60_000}, nil, http.StatusNoContent)
+	w.control(http.MethodPut, "/faults/pay_1", vendor.Faults{DelayMillis: 60_000}, nil, http.StatusNoContent)
 	w.act(w.order(w.attempt("pay_1")), "pay")
 	if sale := w.sale("pay_1"); sale.State != Approved || len(sale.Postbacks) != 0 {
 		t.Fatalf("book: %s", describe(sale))

@@ -7,6 +7,7 @@ import (
 	"quittance/pkg/money"
 	wire "quittance/pkg/provider/flexpay"
 	"quittance/pkg/seal"
+	"quittance/services/sandbox/internal/vendor"
 )
 
 // State of a sale, in the words of our own status API; the vendor's are not public beyond APPROVED.
@@ -82,17 +83,7 @@ type Credit struct {
 }
 
 // Attempt is one postback and its answer.
-type Attempt struct {
-	At     time.Time `json:"at"`
-	Event  string    `json:"event"`
-	Forged bool      `json:"forged,omitempty"`
-	// Status and Body are the answer; Error is set if there was none or the vendor didn't see it.
-	Status int    `json:"status,omitempty"`
-	Body   string `json:"body,omitempty"`
-	Error  string `json:"error,omitempty"`
-	Millis int64  `json:"millis"`
-	OK     bool   `json:"ok"`
-}
+type Attempt = vendor.Attempt
 
 // key names the sale's faults.
 func (s Sale) key() string {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	wire "quittance/pkg/provider/flexpay"
+	"quittance/services/sandbox/internal/vendor"
 )
 
 // Prefix of the simulator's paths; the base_url of an account ends with it.
@@ -41,7 +42,7 @@ type Config struct {
 type Simulator struct {
 	config Config
 	book   *book
-	client *http.Client
+	sender *vendor.Sender
 	// queue holds tokens of paid sales whose postback has to be tried (again).
 	queue chan string
 }
@@ -56,11 +57,7 @@ func New(config Config) (*Simulator, error) {
 		config: config,
 		book:   b,
 		queue:  make(chan string, 1024),
-		client: &http.Client{
-			// Many copies of a postback at once are a test, so their number must not be limited by kept connections.
-			Transport:     &http.Transport{DisableKeepAlives: true},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		sender: vendor.NewSender(config.Timeout, config.Now),
 	}
 	for _, shop := range config.Shops {
 		if err := s.register(shop); err != nil {

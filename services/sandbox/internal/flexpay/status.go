@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"quittance/pkg/money"
 	wire "quittance/pkg/provider/flexpay"
+	"quittance/services/sandbox/internal/vendor"
 )
 
 // saleStatus answers the signed status question in YAML. The words are ours where the vendor's are not public; a wrong
@@ -33,25 +33,11 @@ func (s *Simulator) saleStatus(w http.ResponseWriter, r *http.Request) {
 	if found {
 		key = sale.key()
 	}
-	fault, faults := s.book.spoil(key)
-	switch fault {
-	case StatusDown:
-		hangUp(w)
+	fault, faults := s.book.faults.Spoil(key)
+	if vendor.Spoil(w, r, fault, faults) {
 		return
-	case StatusError:
-		http.Error(w, "Internal Server Error", http.StatusInternalServerError)
-		return
-	case StatusGarbage:
-		_, _ = w.Write([]byte("<html><body>Scheduled maintenance</body></html>")) // a reader that left needs no word
-		return
-	case StatusSlow:
-		if !sleep(r.Context(), time.Duration(faults.StatusMillis)*time.Millisecond) {
-			return
-		}
-	case StatusNotFound:
-		found = false
-	case StatusPending, StatusAmount, StatusCurrency: // see fieldsOf
 	}
+	found = found && fault != vendor.StatusNotFound
 	if !found {
 		answerYAML(w, "response", "NOTFOUND")
 		return
@@ -59,27 +45,11 @@ func (s *Simulator) saleStatus(w http.ResponseWriter, r *http.Request) {
 	answerYAML(w, s.fieldsOf(sale, fault)...)
 }
 
-// hangUp ends the connection in the middle of the status line. Had nothing been said, clients would silently ask again.
-func hangUp(w http.ResponseWriter) {
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	_, _ = conn.Write([]byte("HTTP/1.1 2")) // that it arrives is not the point
-	_ = conn.Close()
-}
-
 // fieldsOf gives names and values in turn. The billing address is the same fake for all.
-func (s *Simulator) fieldsOf(sale Sale, fault StatusFault) []string {
-	state, amount := sale.State, sale.Amount
-	switch fault {
-	case StatusPending:
+func (s *Simulator) fieldsOf(sale Sale, fault vendor.StatusFault) []string {
+	state, amount := sale.State, vendor.Told(sale.Amount, fault)
+	if fault == vendor.StatusPending {
 		state = Pending
-	case StatusAmount:
-		amount.Minor--
-	case StatusCurrency:
-		amount = money.Amount{Minor: amount.Minor, Currency: otherCurrency(amount.Currency)}
-	case StatusDown, StatusSlow, StatusError, StatusNotFound, StatusGarbage: // not about the sale
 	}
 	fields := []string{
 		"response", "FOUND", "saleResult", string(state), "saleID", sale.SaleID, "referenceID", sale.ReferenceID,
@@ -91,13 +61,6 @@ func (s *Simulator) fieldsOf(sale Sale, fault StatusFault) []string {
 			"billingAddr_city", "Utrecht", "billingAddr_country", "NL")
 	}
 	return fields
-}
-
-func otherCurrency(currency string) string {
-	if currency == "USD" {
-		return "EUR"
-	}
-	return "USD"
 }
 
 // answerYAML writes names and values in turn, leaving out empty values. Amounts and dates stand there without quotes, as
