@@ -47,6 +47,7 @@ type Config struct {
 	HTTPAddr     string       `env:"HTTP_ADDR" envDefault:":8080" doc:"listen address of pages and callbacks, and of health and metrics without an admin address"`
 	AdminAddr    string       `env:"ADMIN_ADDR" doc:"listen address of /metrics, /readyz and /healthz, for operators only; the HTTP address if empty, else that has only /healthz"`
 	OrderAddr    string       `env:"ORDER_ADDR" envDefault:"127.0.0.1:9091" doc:"internal gRPC address of the order service; several replicas separated by commas, if no name has all of them"`
+	InternalTLS  string       `env:"INTERNAL_TLS_DIR" doc:"directory with ca.crt, tls.crt and tls.key: mutual TLS between services, with certificates that are read again when they change; none if empty"`
 	Keyring      seal.Secret  `env:"KEYRING,required" doc:"key-encryption keys, kid:base64,…; the same for all services"`
 	ServiceToken seal.Secret  `env:"SERVICE_TOKEN,required" doc:"credential between services; the same for all services"`
 	OperatorKey  seal.Secret  `env:"OPERATOR_KEY" doc:"the operator's API key (order service)"`
@@ -97,7 +98,8 @@ type process struct {
 	mux       *http.ServeMux
 	engine    docstore.Engine
 	keyring   *seal.Keyring
-	started   func() // opens the gate of readiness
+	tls       *rpc.MutualTLS // between services; nil: none
+	started   func()         // opens the gate of readiness
 	build     func(context.Context, Parts) (Service, rpc.Authenticator, error)
 }
 
@@ -115,6 +117,11 @@ func run(ctx context.Context, name string, cfg Config, build func(context.Contex
 	p.started = p.readiness.Gate("bus")
 	if p.keyring, err = seal.ParseKeyring(cfg.Keyring.Reveal()); err != nil {
 		return fmt.Errorf("%sKEYRING: %w", EnvPrefix, err)
+	}
+	if cfg.InternalTLS != "" {
+		if p.tls, err = rpc.LoadMutualTLS(cfg.InternalTLS, tel.Logger); err != nil {
+			return fmt.Errorf("%sINTERNAL_TLS_DIR: %w", EnvPrefix, err)
+		}
 	}
 	if err := p.openStore(ctx); err != nil {
 		return err
@@ -206,7 +213,7 @@ func (p *process) work(ctx context.Context) error {
 	common := rpc.ServerOptions{Logger: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter}
 	public, internal := common, common
 	public.Listener, public.Authenticator, public.OperatorKey = rpc.Public, auth, p.cfg.OperatorKey
-	internal.Listener, internal.ServiceToken = rpc.Internal, p.cfg.ServiceToken
+	internal.Listener, internal.ServiceToken, internal.MutualTLS = rpc.Internal, p.cfg.ServiceToken, p.tls
 	publicServer, err := rpc.NewServer(public)
 	if err != nil {
 		return err
@@ -236,7 +243,7 @@ func (p *process) work(ctx context.Context) error {
 // dialOrders connects to the order service's internal listener.
 func (p *process) dialOrders() (*grpc.ClientConn, error) {
 	return rpc.Dial(p.cfg.OrderAddr, rpc.DialOptions{
-		ServiceToken: p.cfg.ServiceToken, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
+		ServiceToken: p.cfg.ServiceToken, MutualTLS: p.tls, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
 		// An order comes with its whole history, which may be larger than the default.
 		MaxRecvBytes: 64 << 20,
 	})

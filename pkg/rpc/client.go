@@ -46,6 +46,8 @@ type DialOptions struct {
 	APIKey seal.Secret
 	// TLS of the connection; nil: none.
 	TLS *tls.Config
+	// MutualTLS is used instead of TLS if it is set.
+	MutualTLS *MutualTLS
 	// Dialer replaces TCP; see InProcess.
 	Dialer Dialer
 
@@ -92,7 +94,10 @@ func Dial(target string, options DialOptions) (*grpc.ClientConn, error) {
 		options.MaxRecvBytes = 4 << 20
 	}
 	transport := insecure.NewCredentials()
-	if options.TLS != nil {
+	switch {
+	case options.MutualTLS != nil:
+		transport = mutual{options.MutualTLS}
+	case options.TLS != nil:
 		transport = credentials.NewTLS(options.TLS)
 	}
 	c := &client{timeout: options.Timeout, service: options.ServiceToken != ""}
@@ -128,7 +133,8 @@ func Dial(target string, options DialOptions) (*grpc.ClientConn, error) {
 		list := manual.NewBuilderWithScheme("list")
 		state := resolver.State{}
 		for _, a := range addresses {
-			state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: strings.TrimSpace(a)}}})
+			a = strings.TrimSpace(a)
+			state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: a, ServerName: a}}})
 		}
 		list.InitialState(state)
 		dialOptions = append(dialOptions, grpc.WithResolvers(list))

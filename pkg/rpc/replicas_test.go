@@ -51,8 +51,10 @@ func TestReplicas(t *testing.T) {
 	one, stop := listen(t, answering(&first))
 	two, _ := listen(t, answering(&second))
 	three, _ := listen(t, &orders{get: func(context.Context, *orderv1.GetOrderRequest) (*orderv1.Order, error) {
-		refused.Add(1)
-		return nil, fault.Unavailable("not now")
+		if refused.Add(1)%2 == 1 {
+			return nil, fault.Unavailable("not now")
+		}
+		return &orderv1.Order{}, nil
 	}})
 	conn, err := rpc.Dial(one+", "+two+","+three, rpc.DialOptions{APIKey: "key-a"})
 	if err != nil {

@@ -59,6 +59,8 @@ type ServerOptions struct {
 	ServiceToken seal.Secret
 	// TLS of the listener; nil: none.
 	TLS *tls.Config
+	// MutualTLS is used instead of TLS if it is set.
+	MutualTLS *MutualTLS
 
 	Logger *slog.Logger
 	Tracer trace.TracerProvider
@@ -145,7 +147,10 @@ func NewServer(options ServerOptions) (*Server, error) {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
-	if options.TLS != nil {
+	switch {
+	case options.MutualTLS != nil:
+		serverOptions = append(serverOptions, grpc.Creds(mutual{options.MutualTLS}))
+	case options.TLS != nil:
 		serverOptions = append(serverOptions, grpc.Creds(credentials.NewTLS(options.TLS)))
 	}
 	s.grpc = grpc.NewServer(serverOptions...)

@@ -25,6 +25,7 @@ type fleet struct {
 	dirs     map[string]string   // data directories by service
 	grpc     map[string][]string // public addresses by service
 	http     map[string][]string
+	internal map[string][]string
 	// before stands in front of the pages of a service.
 	before map[string]*balancer
 }
@@ -80,9 +81,9 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 	t.Helper()
 	f := &fleet{
 		t: t, services: map[string][]*process{}, dirs: map[string]string{},
-		grpc: map[string][]string{}, http: map[string][]string{}, before: map[string]*balancer{},
+		grpc: map[string][]string{}, http: map[string][]string{}, internal: map[string][]string{}, before: map[string]*balancer{},
 	}
-	internal := map[string][]string{}
+	internal := f.internal
 	for _, name := range fleetNames {
 		f.dirs[name] = t.TempDir()
 		f.services[name] = make([]*process, max(with.replicas, 1))
