@@ -17,7 +17,9 @@ const (
 	paid         = orderv1.PaymentState_PAYMENT_STATE_PAID
 	refunded     = orderv1.PaymentState_PAYMENT_STATE_REFUNDED
 	chargedBack  = orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK
+	partly       = orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED
 	canceled     = orderv1.PaymentState_PAYMENT_STATE_CANCELED
+	expired      = orderv1.PaymentState_PAYMENT_STATE_EXPIRED
 	onHold       = orderv1.PaymentState_PAYMENT_STATE_ON_HOLD
 	allDelivered = orderv1.DeliveryState_DELIVERY_STATE_DELIVERED
 )
@@ -86,6 +88,11 @@ func (e *ending) has(typ string) bool {
 	return slices.ContainsFunc(e.events, func(p *orderv1.PublicEvent) bool { return p.GetType() == typ })
 }
 
+// counts reports whether the order counts as paid, and shall be delivered.
+func (e *ending) counts() bool {
+	return e.order.GetPaymentState() == paid || e.order.GetPaymentState() == partly
+}
+
 // given reports whether the customer got anything, or a licence is set aside.
 func (e *ending) given() bool {
 	return slices.ContainsFunc(e.delivery.GetLines(), func(l *deliveryv1.DeliveryLine) bool {
@@ -93,67 +100,11 @@ func (e *ending) given() bool {
 	})
 }
 
-// sales are the provider's, of the order's attempts.
-func (w *world) sales(b *bought) []*sale {
-	var out []*sale
-	for _, reference := range b.attempts {
-		if s := w.provider.sales[reference]; s != nil && !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// checkMoney is P1: nothing for nothing, and no captured money without a trace.
-func (w *world) checkMoney(e *ending) {
-	sales := w.sales(e.bought)
-	exact := slices.ContainsFunc(sales, func(s *sale) bool { return s.took() && s.ordered == e.total })
-	if e.given() && !e.plan.Prepaid && !exact {
-		w.fail("P1: order %d got something, and the provider's book has no sale of %s for it", e.n, e.total)
-	}
-	if e.order.GetPaymentState() == paid && !e.plan.Prepaid && !exact {
-		w.fail("P1: order %d counts as paid, and the provider's book has no sale of %s for it", e.n, e.total)
-	}
-	for _, s := range sales {
-		if s.approved.IsZero() {
-			continue
-		}
-		counts := e.order.GetPaidAttemptId() == s.reference
-		switch state := e.order.GetPaymentState(); {
-		case s.keeps() && counts && state == paid:
-		case !s.keeps() && counts && (state == refunded || state == chargedBack):
-		case !s.keeps() && counts && state == paid && !s.heard && s.acked: // nobody told us that it went back later
-		case !counts && e.has(event.PaymentDuplicate):
-		case !counts && state == onHold:
-		case !counts && !s.keeps() && e.has(event.PaymentFailed):
-		case !counts && !s.keeps() && (state == paid || state == canceled): // nothing was lost, and nothing is owed
-		default:
-			w.fail("P1: order %d is %v (paid by this attempt: %v), but the provider says of its sale: %s, took %s of %s, gave back %s",
-				e.n, state, counts, s.word, s.captured, s.ordered, s.returned)
-		}
-	}
-}
-
-// checkTransactions is P1: one transaction of the provider pays one order.
-func (w *world) checkTransactions(endings []*ending) {
-	pays := map[string]int{}
-	for _, e := range endings {
-		s := w.provider.sales[e.order.GetPaidAttemptId()]
-		if s == nil {
-			continue
-		}
-		if other, used := pays[s.transaction()]; used {
-			w.fail("P1: one transaction pays orders %d and %d", other, e.n)
-		}
-		pays[s.transaction()] = e.n
-	}
-}
-
 // checkProgress is P4: every order rests in a state that says why.
 func (w *world) checkProgress(e *ending) {
 	o := e.order
 	switch o.GetPaymentState() {
-	case paid:
+	case paid, partly:
 		if o.GetDeliveryState() != allDelivered && o.GetDeliveryProblem() == "" {
 			w.fail("P4: order %d is paid and %v, and nothing says why", e.n, o.GetDeliveryState())
 		}
@@ -161,20 +112,26 @@ func (w *world) checkProgress(e *ending) {
 		if e.plan.Prepaid {
 			w.fail("P4: order %d is prepaid and unpaid", e.n)
 		}
+		if w.plan.Late > 0 {
+			w.fail("P4: order %d has not expired after 90 days", e.n)
+		}
 	case onHold:
 		if o.GetHold().GetDetail() == "" {
 			w.fail("P4: order %d is on hold, and nothing says why", e.n)
 		}
+	case expired:
+		if w.plan.Late == 0 {
+			w.fail("P4: order %d has expired before its time", e.n)
+		}
 	case refunded, chargedBack, canceled:
-	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED, orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
-		orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED:
+	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED, orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
 		w.fail("P4: order %d is %v, which nothing brought about", e.n, o.GetPaymentState())
 	}
-	if problem := o.GetDeliveryProblem(); problem != "" && o.GetPaymentState() == paid && !e.plan.BadAddress && !w.short(e) {
+	if problem := o.GetDeliveryProblem(); problem != "" && e.counts() && !e.plan.BadAddress && !w.short(e) {
 		w.fail("P4: order %d waits for %q, which is not so", e.n, problem)
 	}
 	d := o.GetDeliveryState() == allDelivered
-	if e.delivery != nil && o.GetPaymentState() == paid {
+	if e.delivery != nil && e.counts() {
 		all := !slices.ContainsFunc(e.delivery.GetLines(), func(l *deliveryv1.DeliveryLine) bool { return !l.GetDelivered() })
 		if all != d {
 			w.fail("P4: order %d: delivery says all delivered %v, the order %v", e.n, all, d)
@@ -209,10 +166,12 @@ func (w *world) checkHistory(e *ending) {
 	}
 	for typ, must := range map[string]bool{
 		event.OrderCreated:     true,
-		event.PaymentSucceeded: e.order.GetPaymentState() == paid || e.given(),
+		event.PaymentSucceeded: e.counts() || e.given(),
 		event.OrderDelivered:   e.order.GetDeliveryState() == allDelivered,
 		event.OrderOnHold:      e.order.GetPaymentState() == onHold,
 		event.OrderCanceled:    e.order.GetPaymentState() == canceled,
+		event.OrderExpired:     e.order.GetPaymentState() == expired,
+		event.OrderRefunded:    slices.Contains([]orderv1.PaymentState{partly, refunded, chargedBack}, e.order.GetPaymentState()),
 	} {
 		if must && !e.has(typ) {
 			w.fail("P6: order %d is %v, %v, and has no %s", e.n, e.order.GetPaymentState(), e.order.GetDeliveryState(), typ)

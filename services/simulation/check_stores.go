@@ -19,7 +19,7 @@ func (w *world) checkCallbacks() {
 		if acks[a.reference] == nil {
 			acks[a.reference] = map[string]bool{}
 		}
-		acks[a.reference][a.event] = true
+		acks[a.reference][a.notice] = true
 	}
 	for reference, events := range acks {
 		if recorded[reference] < len(events) {

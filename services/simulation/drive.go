@@ -16,6 +16,7 @@ const (
 	// pool, looks for it for ever: from then on it may look once a nap.
 	patience = 60
 	nap      = 2 * time.Hour
+	longNap  = 24 * time.Hour // while months go by
 )
 
 // live is the history: the shop opens, customers come and faults happen, then
@@ -42,7 +43,37 @@ func (w *world) live() {
 	w.note("no faults from here on")
 	w.calm.Store(true)
 	w.settle(time.Now().Add(aftermath))
+	if w.plan.Late > 0 {
+		w.late()
+	}
 	w.check()
+}
+
+// late lives on until orders have expired, and what customers do then.
+func (w *world) late() {
+	at := time.Unix(0, w.began.Load()).Add(w.plan.Late)
+	for next := w.next(); !next.IsZero() && next.Before(at); next = w.next() {
+		if next = later(next, time.Now().Add(longNap)); next.After(at) {
+			next = at
+		}
+		w.nap.Store(next.UnixNano())
+		w.awake(next.Add(stretch), nil)
+	}
+	w.awake(at, nil)
+	w.note("orders have expired; faults again")
+	w.calm.Store(false)
+	for _, b := range w.shop.orders {
+		if b.plan.PaysLate {
+			w.spawn(func() { w.shop.payLate(b) })
+		}
+	}
+	w.awake(at.Add(lateLength), nil)
+	for w.left.Load() > 0 {
+		w.awake(far, w.gone)
+	}
+	w.note("no faults from here on")
+	w.calm.Store(true)
+	w.settle(time.Now().Add(aftermath))
 }
 
 // settle lets the system come to rest: nothing is to be done before the time.

@@ -73,8 +73,8 @@ func (r Result) String() string {
 // and a process lives its histories in the order of their slots.
 const (
 	// Slots is how many histories follow each other, from the year 2000 on.
-	Slots = 8192
-	slot  = 11 * 24 * time.Hour
+	Slots = 768
+	slot  = 110 * 24 * time.Hour
 )
 
 // Run lives one history. It can't run beside other tests of the process: the

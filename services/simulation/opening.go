@@ -42,19 +42,21 @@ func (w *world) putMerchant() error {
 	}}); err != nil {
 		return fmt.Errorf("merchant: %w", err)
 	}
-	if _, err := merchants.PutProviderAccount(w.ctx, &orderv1.PutProviderAccountRequest{
-		Account: &orderv1.ProviderAccount{
-			Id: accountID, MerchantId: merchantID, Provider: "flexpay", DisplayName: "Cards",
-			Settings: map[string]string{
-				"shop_id": shopID, "base_url": providerURL, "refund_window": refundWindow.String(),
-				"first": "30s", "then": "30s,2m,10m,1h", "life": "4h",
-				"status.pending": wordPending, "status.failed": wordDeclined, "status.refunded": wordRefunded,
-				"status.charged_back": wordChargeback,
-			},
-		},
-		Secrets: map[string]string{"signature_key": signatureKey.Reveal()},
-	}); err != nil {
-		return fmt.Errorf("account: %w", err)
+	for _, account := range []*orderv1.ProviderAccount{
+		{Id: cardsID, Provider: "flexpay", DisplayName: "Cards", Settings: cardSettings(cardsID, "captured")},
+		{Id: earlyID, Provider: "flexpay", DisplayName: "Cards, delivered at once", Settings: cardSettings(earlyID, "authorized")},
+		{Id: bankID, Provider: "offline", DisplayName: "Bank transfer", Settings: map[string]string{
+			"bank_account": "DE89 3704 0044 0532 0130 00", "beneficiary": "Acme",
+		}},
+	} {
+		account.MerchantId = merchantID
+		req := &orderv1.PutProviderAccountRequest{Account: account}
+		if account.GetProvider() == "flexpay" {
+			req.Secrets = map[string]string{"signature_key": signatureKey.Reveal()}
+		}
+		if _, err := merchants.PutProviderAccount(w.ctx, req); err != nil {
+			return fmt.Errorf("account %s: %w", account.GetId(), err)
+		}
 	}
 	endpoint, err := notificationv1.NewNotificationServiceClient(w.merchant(notificationName)).PutEndpoint(w.ctx,
 		&notificationv1.PutEndpointRequest{Endpoint: &notificationv1.Endpoint{Id: "shop", Url: "https://shop.sim.example/hooks"}})
@@ -63,6 +65,16 @@ func (w *world) putMerchant() error {
 	}
 	w.hooks.secret = endpoint.GetSecret()
 	return nil
+}
+
+func cardSettings(account, deliverOn string) map[string]string {
+	return map[string]string{
+		"shop_id": shops[account], "base_url": providerURL, "refund_window": refundWindow.String(), "deliver_on": deliverOn,
+		"first": "30s", "then": "30s,2m,10m,1h", "life": "4h",
+		"status.pending": wordPending, "status.failed": wordDeclined, "status.refunded": wordRefunded,
+		"status.charged_back": wordChargeback, "status.on_hold": wordFrozen, "status.authorized": wordReserved,
+		"status.canceled": wordVoid,
+	}
 }
 
 func (w *world) putProducts() error {

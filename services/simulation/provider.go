@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"net/http"
 	"net/url"
 	"strconv"
 	"sync"
@@ -12,20 +11,32 @@ import (
 	"quittance/pkg/seal"
 )
 
-// The merchant's account at the provider.
+// The merchant's accounts: two with the simulated provider, of which one delivers
+// on the strength of a reservation, and the merchant's own bank account.
 const (
-	accountID    = "cards"
-	shopID       = "4711"
+	cardsID = "cards"
+	earlyID = "early"
+	bankID  = "bank"
+)
+
+// What the provider knows of the merchant.
+const (
 	providerURL  = "https://pay.sim.example"
 	signatureKey = seal.Secret("simulated-signature-key")
 	// refundWindow is longer than the provider takes to give up its postbacks.
 	refundWindow = 2 * time.Hour
 )
 
+// shops are the provider's names of the merchant's accounts.
+var shops = map[string]string{cardsID: "4711", earlyID: "4712"}
+
 // Words of the status API.
 const (
 	wordPending    = "PENDING"
+	wordFrozen     = "FROZEN"
+	wordReserved   = "AUTHORIZED"
 	wordApproved   = "APPROVED"
+	wordVoid       = "CANCELED"
 	wordDeclined   = "DECLINED"
 	wordRefunded   = "REFUNDED"
 	wordChargeback = "CHARGEBACK"
@@ -34,22 +45,24 @@ const (
 // sale is what the provider's book says of one payment.
 type sale struct {
 	reference string // ours: the attempt
+	account   string
 	ordered   money.Amount
 	captured  money.Amount
 	method    string
 	word      string
 	id, txn   string
 	approved  time.Time
+	// reserved: the exact amount was reserved at some time.
+	reserved bool
 	// shown is when the status API begins to show the approval.
 	shown time.Time
 	// lies is another sale that the status API names instead of this one.
 	lies *sale
-	// returned is how much went back.
-	returned money.Amount
+	// returned is how much went back, part of it at first, in so many notices.
+	returned, part money.Amount
+	returns        int
 	// acked: one of our answers to the purchase's postback arrived, and was OK.
 	acked bool
-	// heard: one of our answers to the news that it went back arrived, and was OK.
-	heard bool
 }
 
 // took reports that the provider says it took exactly what was ordered, once at
@@ -69,9 +82,6 @@ func (s *sale) transaction() string {
 	return s.id
 }
 
-// acknowledgement is an OK that we gave, whether it arrived or not.
-type acknowledgement struct{ reference, event string }
-
 // provider keeps the book.
 type provider struct {
 	w     *world
@@ -83,7 +93,7 @@ type provider struct {
 }
 
 // enter takes a customer's order page; the same reference is the same sale.
-func (p *provider) enter(address string) (*sale, error) {
+func (p *provider) enter(address, account string) (*sale, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
@@ -99,16 +109,19 @@ func (p *provider) enter(address string) (*sale, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.sale(params["referenceID"], account, ordered), nil
+}
+
+func (p *provider) sale(reference, account string, ordered money.Amount) *sale {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	reference := params["referenceID"]
 	s := p.sales[reference]
 	if s == nil {
-		s = &sale{reference: reference, ordered: ordered, word: wordPending}
+		s = &sale{reference: reference, account: account, ordered: ordered, word: wordPending}
 		p.sales[reference] = s
 		p.order = append(p.order, reference)
 	}
-	return s, nil
+	return s
 }
 
 // change alters a sale.
@@ -121,6 +134,30 @@ func (p *provider) change(s *sale, f func()) {
 // decline notes a failed payment.
 func (p *provider) decline(s *sale) { p.change(s, func() { s.word = wordDeclined }) }
 
+// open notes that the payment is frozen for a review, or that the money is
+// reserved only.
+func (p *provider) open(s *sale, v Visit, word string) {
+	p.change(s, func() {
+		p.number(s)
+		s.word, s.method, s.reserved = word, v.Method, word == wordReserved
+		s.shown = time.Now().Add(v.Lag)
+	})
+}
+
+// void gives up a reservation.
+func (p *provider) void(s *sale) {
+	p.change(s, func() { s.word = wordVoid })
+	p.tell(s, notice{event: "void", amount: s.ordered})
+}
+
+// number gives the sale its ids.
+func (p *provider) number(s *sale) {
+	if s.id == "" {
+		p.count++
+		s.id, s.txn = strconv.Itoa(900000+p.count), strconv.Itoa(100000+p.count)
+	}
+}
+
 // approve takes the customer's money and tells us.
 func (p *provider) approve(s *sale, v Visit, amount money.Amount) bool {
 	already := false
@@ -128,14 +165,13 @@ func (p *provider) approve(s *sale, v Visit, amount money.Amount) bool {
 		if already = !s.approved.IsZero(); already {
 			return
 		}
-		p.count++
+		p.number(s)
 		s.word, s.captured, s.method = wordApproved, amount, v.Method
-		s.id, s.txn = strconv.Itoa(900000+p.count), strconv.Itoa(100000+p.count)
 		s.approved = time.Now()
 		s.shown = s.approved.Add(v.Lag)
 		if v.Decision == ReusePayment {
 			for _, ref := range p.order {
-				if other := p.sales[ref]; other != s && other.took() && other.lies == nil {
+				if other := p.sales[ref]; other != s && other.account == s.account && other.took() && other.lies == nil {
 					s.lies = other
 				}
 			}
@@ -144,7 +180,13 @@ func (p *provider) approve(s *sale, v Visit, amount money.Amount) bool {
 	if already {
 		return false
 	}
-	p.w.spawn(func() { p.tell(s, "") })
+	p.w.spawn(func() { p.tell(s, notice{amount: amount}) })
+	if v.Part > 0 && amount.Minor > 1 {
+		p.w.spawn(func() {
+			p.w.rest(v.Part)
+			p.givePart(s)
+		})
+	}
 	if v.GiveBack > 0 {
 		p.w.spawn(func() {
 			p.w.rest(v.GiveBack)
@@ -160,86 +202,35 @@ func (p *provider) giveBack(s *sale, chargeback bool) {
 	if chargeback {
 		word, event = wordChargeback, "chargeback"
 	}
-	done := false
+	n := notice{event: event}
 	p.change(s, func() {
-		if done = s.word == wordApproved; done {
+		if s.word == wordApproved {
+			n.amount = money.Amount{Minor: s.captured.Minor - s.returned.Minor, Currency: s.captured.Currency}
 			s.word, s.returned = word, s.captured
+			s.returns++
+			n.nth = s.returns
 		}
 	})
-	if done {
-		p.w.note("provider: %s of a sale", event)
-		p.tell(s, event)
+	if n.nth > 0 {
+		p.w.note("provider: %s of a sale, %s", event, n.amount)
+		p.tell(s, n)
 	}
 }
 
-// retries are the provider's pauses before it tries a postback again.
-var retries = []time.Duration{20 * time.Second, time.Minute, 5 * time.Minute, 20 * time.Minute, time.Hour}
-
-// tell tries a postback until it is answered OK. A card sale that never is goes back.
-func (p *provider) tell(s *sale, event string) {
-	for try := 0; ; try++ {
-		if p.postback(s, event) {
-			p.change(s, func() {
-				s.acked = s.acked || event == ""
-				s.heard = s.heard || event != ""
-			})
-			return
+// givePart returns a third of the money of a sale and tells us; the status API
+// goes on to say that it is approved.
+func (p *provider) givePart(s *sale) {
+	n := notice{event: "credit"}
+	p.change(s, func() {
+		if s.word == wordApproved && s.returned.Minor == 0 {
+			s.part = money.Amount{Minor: 1 + s.captured.Minor/3, Currency: s.captured.Currency}
+			s.returned, n.amount = s.part, s.part
+			s.returns++
+			n.nth = s.returns
 		}
-		if try == len(retries) {
-			break
-		}
-		p.w.rest(retries[try] + between(p.w.ask("postback pause"), 0, time.Second))
+	})
+	if n.nth > 0 {
+		p.w.note("provider: a part of a sale goes back, %s", n.amount)
+		p.tell(s, n)
 	}
-	if event == "" && s.method == "CC" {
-		p.change(s, func() {
-			if s.word == wordApproved {
-				s.word, s.returned = wordRefunded, s.captured
-				p.w.note("provider: card sale given back, its postback was never answered")
-			}
-		})
-	}
-}
-
-// postback sends one round, and reports whether an OK came back.
-func (p *provider) postback(s *sale, event string) bool {
-	params := flexpay.Params{
-		"saleID": s.id, "transactionID": s.txn, "referenceID": s.reference, "shopID": shopID, "type": "purchase",
-		"priceAmount": s.captured.Decimal(), "priceCurrency": s.captured.Currency, "paymentMethod": s.method,
-	}
-	if event != "" {
-		params["event"], params["parentID"], params["transactionID"] = event, s.txn, s.txn+"9"
-	}
-	query := flexpay.SignData(signatureKey, params).Query()
-	r := p.w.ask("postback")
-	fails, how := chance(r, p.w.storm(WindPostback, "")), r.IntN(4)
-	pause(between(r, time.Millisecond, 60*time.Millisecond))
-	if fails {
-		p.w.count("a postback is lost, late, doubled or not heard answered")
-	}
-	switch {
-	case fails && how == 0:
-		p.w.note("postback %q lost", event)
-		return false
-	case fails && how == 1:
-		p.w.rest(between(r, time.Second, 3*time.Minute))
-	case fails && how == 2: // both at once
-		p.w.spawn(func() { p.deliver(s, event, query) })
-	}
-	ok := p.deliver(s, event, query)
-	if fails && how == 3 {
-		p.w.note("the answer to a postback is lost")
-		return false
-	}
-	return ok
-}
-
-// deliver brings one postback to callback-ingest.
-func (p *provider) deliver(s *sale, event, query string) bool {
-	got := p.w.request(p.w.nodes[callbackName], http.MethodGet, "/callbacks/flexpay/"+accountID+"?"+query, "")
-	ok := got.status == http.StatusOK && got.body == "OK"
-	p.w.note("postback %q answered %d %s", event, got.status, got.body)
-	if ok {
-		p.change(s, func() { p.acks = append(p.acks, acknowledgement{s.reference, event}) })
-	}
-	return ok
 }

@@ -5,12 +5,10 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
-	"time"
 
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
 	"quittance/pkg/money"
-	"quittance/pkg/provider/flexpay"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 )
@@ -72,7 +70,11 @@ func (s *shop) buy(n int, plan OrderPlan) {
 		w.spawn(func() { s.cancel(b) })
 	}
 	for i, v := range plan.Visits {
-		s.visit(b, o, i, v)
+		if plan.Tabs {
+			w.spawn(func() { s.visit(b, o, i, v) })
+		} else {
+			s.visit(b, o, i, v)
+		}
 	}
 }
 
@@ -86,17 +88,24 @@ func (s *shop) cancel(b *bought) {
 func (s *shop) visit(b *bought, o *orderv1.Order, i int, v Visit) {
 	w := s.w
 	w.rest(v.After)
-	address := s.begin(b, o, i, v)
-	if address == "" {
+	address, attempt := s.begin(b, o, i, v)
+	if address == "" && attempt == "" {
 		w.note("customer %d finds no way to pay", b.n)
 		return
 	}
-	sale, err := w.provider.enter(address)
+	if v.Account == bankID {
+		sale := w.provider.sale(attempt, v.Account, b.total)
+		s.tried(b, sale)
+		w.rest(v.Think)
+		s.transfer(b, sale, v)
+		return
+	}
+	sale, err := w.provider.enter(address, v.Account)
 	if err != nil {
 		w.fail("P1: the provider refuses the order page of order %d: %v", b.n, err)
 		return
 	}
-	b.attempts = append(b.attempts, sale.reference)
+	s.tried(b, sale)
 	if v.Forged {
 		s.forge(sale)
 	}
@@ -104,18 +113,25 @@ func (s *shop) visit(b *bought, o *orderv1.Order, i int, v Visit) {
 	s.decide(b, sale, v)
 }
 
-// begin starts an attempt and returns where the customer is sent, empty for nowhere.
-func (s *shop) begin(b *bought, o *orderv1.Order, i int, v Visit) (address string) {
+func (s *shop) tried(b *bought, sale *sale) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b.attempts = append(b.attempts, sale.reference)
+}
+
+// begin starts an attempt and returns where the customer is sent, empty for
+// nowhere, and what the merchant is told of the attempt.
+func (s *shop) begin(b *bought, o *orderv1.Order, i int, v Visit) (address, attempt string) {
 	w := s.w
 	key := id.Derived("key", b.id, fmt.Sprint(i))
 	w.insist(12, func() bool {
-		if v.ByPage {
+		if v.ByPage && v.Account != bankID {
 			u, err := url.Parse(o.GetPayUrl())
 			if err != nil {
 				w.fail("P10: pay URL: %v", err)
 				return true
 			}
-			form := url.Values{"method": {accountID}, "key": {formKey(b.n, i)}}.Encode()
+			form := url.Values{"method": {v.Account}, "key": {formKey(b.n, i)}}.Encode()
 			got := w.request(w.nodes[paymentName], http.MethodPost, u.Path, form)
 			address = got.redirected()
 			if to, err := url.Parse(address); err == nil && to.Host == "" {
@@ -124,81 +140,14 @@ func (s *shop) begin(b *bought, o *orderv1.Order, i int, v Visit) (address strin
 			return got.status != 0 && got.status < 500
 		}
 		a, err := paymentv1.NewPaymentServiceClient(w.merchant(paymentName)).StartPayment(w.ctx, &paymentv1.StartPaymentRequest{
-			IdempotencyKey: key, OrderId: b.id, AccountId: accountID,
+			IdempotencyKey: key, OrderId: b.id, AccountId: v.Account,
 		})
-		address = a.GetRedirect().GetUrl()
+		address, attempt = a.GetRedirect().GetUrl(), a.GetId()
 		kind := fault.KindOf(err)
 		return err == nil || kind != fault.KindUnavailable && kind != fault.KindInternal
 	})
-	return address
+	return address, attempt
 }
 
 // formKey has the form of the tokens that the pay page gives.
 func formKey(n, i int) string { return fmt.Sprintf("%043d", n*100+i) }
-
-// decide is what the customer does on the provider's page.
-func (s *shop) decide(b *bought, sale *sale, v Visit) {
-	w, p := s.w, s.w.provider
-	amount := sale.ordered
-	switch v.Decision {
-	case Abandon:
-		w.note("customer %d abandons the provider's page", b.n)
-		return
-	case Decline, DeclinePay:
-		w.note("the payment of order %d is declined", b.n)
-		p.decline(sale)
-		s.comeBack(b, sale, v, "/declined")
-		if v.Decision == Decline {
-			return
-		}
-		w.rest(between(w.ask("decline"), time.Second, 2*time.Minute))
-	case PayLess:
-		amount.Minor -= 1 + amount.Minor/3
-	case PayCurrency:
-		amount.Currency = "USD"
-	case Pay, ReusePayment:
-	}
-	if v.Comeback == Early {
-		s.comeBack(b, sale, v, "")
-	}
-	if p.approve(sale, v, amount) {
-		w.note("customer %d pays %s of %s by %s (%s)", b.n, amount, sale.ordered, v.Method, v.Decision)
-	}
-	switch v.Comeback {
-	case Twice:
-		w.spawn(func() { s.comeBack(b, sale, v, "") })
-		s.comeBack(b, sale, v, "")
-	case Usual, ByForgery:
-		s.comeBack(b, sale, v, "")
-	case Early, Never:
-	}
-}
-
-// comeBack is the browser's return.
-func (s *shop) comeBack(b *bought, sale *sale, v Visit, path string) {
-	w := s.w
-	query := ""
-	if path == "" {
-		params := flexpay.Params{"saleID": sale.id, "referenceID": sale.reference, "shopID": shopID, "priceAmount": sale.ordered.Decimal()}
-		query = "?" + flexpay.SignData(signatureKey, params).Query()
-	}
-	if v.Comeback == ByForgery {
-		query = "?paymentResult=OK&fulfillmentStatus=success&signature=0000"
-	}
-	w.rest(between(w.ask("return"), 10*time.Millisecond, 2*time.Second))
-	got := w.request(w.nodes[paymentName], http.MethodGet, "/return/"+sale.reference+path+query, "")
-	w.note("browser of order %d is back: %d", b.n, got.status)
-}
-
-// forge sends a postback that the provider never signed.
-func (s *shop) forge(sale *sale) {
-	params := flexpay.SignData("another key", flexpay.Params{
-		"saleID": "1", "transactionID": "2", "referenceID": sale.reference, "shopID": shopID, "type": "purchase",
-		"priceAmount": sale.ordered.Decimal(), "priceCurrency": sale.ordered.Currency, "paymentMethod": "CC",
-	})
-	got := s.w.request(s.w.nodes[callbackName], http.MethodGet, "/callbacks/flexpay/"+accountID+"?"+params.Query(), "")
-	s.w.note("forged postback answered %d", got.status)
-	if got.body == "OK" {
-		s.w.fail("P2: a forged postback was acknowledged")
-	}
-}

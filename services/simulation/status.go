@@ -61,20 +61,20 @@ func (p *provider) status(query url.Values) string {
 	if err == nil {
 		err = flexpay.VerifyRequest(signatureKey, params)
 	}
-	if err != nil || params["shopID"] != shopID {
+	if err != nil {
 		return "---\nresponse: ERROR\nerror: Invalid signature\n"
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.sales[params["referenceID"]]
-	if s == nil {
+	if s == nil || shops[s.account] != params["shopID"] {
 		return "---\nresponse: NOTFOUND\n"
 	}
 	word, amount, id, reference := s.word, s.captured, s.id, s.reference
 	if word != wordDeclined && time.Now().Before(s.shown) {
 		word = wordPending
 	}
-	if amount.Currency == "" || p.w.sabotage == SkipAmount {
+	if amount.Currency == "" || p.w.sabotage == SkipAmount { // nothing is taken yet
 		amount = s.ordered
 	}
 	if s.lies != nil {

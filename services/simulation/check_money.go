@@ -1,0 +1,84 @@
+package simulation
+
+import (
+	"slices"
+	"strings"
+
+	"quittance/pkg/event"
+)
+
+// sales are the provider's, of the order's attempts.
+func (w *world) sales(b *bought) []*sale {
+	var out []*sale
+	for _, reference := range b.attempts {
+		if s := w.provider.sales[reference]; s != nil && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// checkMoney is P1: nothing for nothing, and no captured money without a trace.
+func (w *world) checkMoney(e *ending) {
+	sales := w.sales(e.bought)
+	exact := slices.ContainsFunc(sales, func(s *sale) bool { return s.took() && s.ordered == e.total })
+	early := slices.ContainsFunc(sales, func(s *sale) bool {
+		return s.reserved && s.account == earlyID && s.ordered == e.total
+	})
+	if e.given() && !e.plan.Prepaid && !exact && !early {
+		w.fail("P1: order %d got something, and the provider's book has no sale of %s for it", e.n, e.total)
+	}
+	if e.counts() && !e.plan.Prepaid && !exact {
+		w.fail("P1: order %d counts as paid, and the provider's book has no sale of %s for it", e.n, e.total)
+	}
+	for _, s := range sales {
+		if s.approved.IsZero() || s.account == bankID && !s.acked {
+			continue // nobody took money, or nobody told us
+		}
+		if why := w.trace(e, s); why != "" {
+			w.fail("P1: order %d is %v (paid by this attempt: %v), but the provider says of its sale: %s, took %s of %s, gave back %s: %s",
+				e.n, e.order.GetPaymentState(), e.order.GetPaidAttemptId() == s.reference, s.word, s.captured, s.ordered, s.returned, why)
+		}
+	}
+}
+
+// trace says what is wrong with the order in view of a sale that took money.
+func (w *world) trace(e *ending, s *sale) string {
+	p, state := w.provider, e.order.GetPaymentState()
+	if e.order.GetPaidAttemptId() == s.reference {
+		back := p.told(s, func(key string) bool { return !strings.HasPrefix(key, "void") && key != notice{}.key() })
+		switch {
+		case s.keeps() && !back && state != paid:
+			return "it keeps the money"
+		case s.keeps() && back && state != partly:
+			return "a part of it went back, and we were told"
+		case s.keeps() && back && e.order.GetRefunded().GetMinor() != s.part.Minor:
+			return "the part that went back is another one"
+		case !s.keeps() && state != refunded && state != chargedBack && (back || !s.acked):
+			return "all of it went back, and we were told, or should have asked"
+		}
+		return ""
+	}
+	switch {
+	case e.has(event.PaymentDuplicate), state == onHold:
+	case !s.keeps() && (e.has(event.PaymentFailed) || e.counts() || state == canceled || state == expired): // nothing was lost, and nothing is owed
+	default:
+		return "nothing shows what became of it"
+	}
+	return ""
+}
+
+// checkTransactions is P1: one transaction of the provider pays one order.
+func (w *world) checkTransactions(endings []*ending) {
+	pays := map[string]int{}
+	for _, e := range endings {
+		s := w.provider.sales[e.order.GetPaidAttemptId()]
+		if s == nil {
+			continue
+		}
+		if other, used := pays[s.transaction()]; used {
+			w.fail("P1: one transaction pays orders %d and %d", other, e.n)
+		}
+		pays[s.transaction()] = e.n
+	}
+}
