@@ -52,7 +52,7 @@ func (w *world) trace(e *ending, s *sale) string {
 			return "it keeps the money"
 		case s.keeps() && back && state != partly:
 			return "a part of it went back, and we were told"
-		case s.keeps() && back && e.order.GetRefunded().GetMinor() != s.part.Minor:
+		case s.keeps() && back && (e.order.GetRefunded().GetMinor() < s.part.Minor || e.order.GetRefunded().GetMinor() > w.returned(e)):
 			return "the part that went back is another one"
 		case !s.keeps() && state != refunded && state != chargedBack && (back || !s.acked):
 			return "all of it went back, and we were told, or should have asked"
@@ -66,6 +66,16 @@ func (w *world) trace(e *ending, s *sale) string {
 		return "nothing shows what became of it"
 	}
 	return ""
+}
+
+// returned is how much of all the order's sales went back, in its currency.
+func (w *world) returned(e *ending) (minor int64) {
+	for _, s := range w.sales(e.bought) {
+		if s.returned.Currency == e.total.Currency {
+			minor += s.returned.Minor
+		}
+	}
+	return minor
 }
 
 // checkTransactions is P1: one transaction of the provider pays one order.

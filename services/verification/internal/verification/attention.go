@@ -29,6 +29,8 @@ func (v *Verification) Attention() Attention {
 	switch {
 	case v.OtherTransaction != "":
 		why = verificationv1.Attention_ATTENTION_OTHER_TRANSACTION
+	case v.LifeOver && v.owesRefund():
+		why = verificationv1.Attention_ATTENTION_LIFE_OVER
 	case rank(v.Facts) >= 3:
 	case v.Parked:
 		why = verificationv1.Attention_ATTENTION_UNVERIFIABLE

@@ -337,8 +337,15 @@ func larger(a, b money.Amount) money.Amount {
 // answer expires, which changes the facts.
 func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired bool) {
 	v.NextAsk = time.Time{}
-	switch rank(v.Facts) {
-	case 3:
+	settled := rank(v.Facts) == 3 || rank(v.Facts) >= 5
+	switch {
+	case settled && v.owesRefund():
+		if now.After(v.followed(s)) {
+			return v.expire(now)
+		}
+		v.NextAsk = now.Add(pause(s, times))
+		return false
+	case rank(v.Facts) == 3:
 		if !v.FirstPaid.IsZero() && !v.Rechecked {
 			v.NextAsk = v.FirstPaid.Add(s.RefundWindow)
 			if !v.NextAsk.After(now) { // the question that was due got no answer
@@ -346,10 +353,7 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 			}
 		}
 		return false
-	case 5, 6:
-		return false
-	}
-	if s.First == 0 {
+	case settled, s.First == 0:
 		return false
 	}
 	if now.After(v.followed(s)) {
@@ -363,6 +367,11 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 	}
 	return false
 }
+
+// owesRefund: a signed callback named more money given back than the provider
+// has confirmed. An answer in which it doesn't know the payment (they lag, and
+// they fail) must not be the last word on that.
+func (v *Verification) owesRefund() bool { return v.GivenBack.Minor > v.Facts.Refunded.Minor }
 
 // followed is until when the attempt is followed. Its life counts anew from the
 // latest callback, and from the end of the window of a payment that doesn't

@@ -201,6 +201,37 @@ func TestSignedRefundCallback(t *testing.T) { // S18
 	}
 }
 
+// TestP4AnAnnouncedRefundIsFollowed: a provider that doesn't know the payment
+// for a moment, or doesn't answer, right behind its own refund callback, is asked
+// until it shows the money gone, and somebody is told if it never does.
+func TestP4AnAnnouncedRefundIsFollowed(t *testing.T) {
+	for name, ask := range map[string]func(*Verification, time.Time){
+		"not found": func(v *Verification, now time.Time) { v.Answer(Report{Outcome: pending}, terms, now) },
+		"no answer": func(v *Verification, now time.Time) { v.NoAnswer("down", terms, now) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, now := start(), t0.Add(time.Hour)
+			v.Answer(report(paid), terms, t0)
+			back := callback("c2", "refunded")
+			back.Refunded = &orderv1.Money{Minor: price.Minor, Currency: price.Currency}
+			v.CalledBack(back, 0, now)
+			if ask(v, now); !v.NextAsk.After(now) {
+				t.Fatalf("asked next at %v", v.NextAsk)
+			}
+			told := *v
+			if told.Answer(report(refunded), terms, v.NextAsk); told.Facts.Outcome != refunded || !told.NextAsk.IsZero() {
+				t.Fatalf("%+v next %v", told.Facts, told.NextAsk)
+			}
+			if ask(v, now.Add(terms.Life+time.Hour)); !v.NextAsk.IsZero() || v.Facts.Outcome != paid {
+				t.Fatalf("%+v next %v", v.Facts, v.NextAsk)
+			}
+			if got := v.Attention(); got != verificationv1.Attention_ATTENTION_LIFE_OVER {
+				t.Errorf("attention %v", got)
+			}
+		})
+	}
+}
+
 func TestP4NeverGivesUp(t *testing.T) {
 	v, now, asked := start(), t0, 0
 	for !v.NextAsk.IsZero() {
