@@ -62,6 +62,7 @@ func (w *world) trace(e *ending, s *sale) string {
 	switch {
 	case e.has(event.PaymentDuplicate), state == onHold:
 	case !s.keeps() && (e.has(event.PaymentFailed) || e.counts() || state == canceled || state == expired): // nothing was lost, and nothing is owed
+	case p.usurped(s) && e.counts(): // its transaction paid another order: here it brought no money
 	default:
 		return "nothing shows what became of it"
 	}

@@ -97,3 +97,13 @@ func (p *provider) deliver(s *sale, n notice, query string) bool {
 func (p *provider) told(s *sale, is func(key string) bool) bool {
 	return slices.ContainsFunc(p.acks, func(a acknowledgement) bool { return a.reference == s.reference && is(a.notice) })
 }
+
+// usurped reports that the status API names this sale for another one, too.
+func (p *provider) usurped(s *sale) bool {
+	for _, other := range p.sales {
+		if other.lies == s {
+			return true
+		}
+	}
+	return false
+}
