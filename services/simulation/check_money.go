@@ -54,15 +54,15 @@ func (w *world) trace(e *ending, s *sale) string {
 			return "a part of it went back, and we were told"
 		case s.keeps() && back && (e.order.GetRefunded().GetMinor() < s.part.Minor || e.order.GetRefunded().GetMinor() > w.returned(e)):
 			return "the part that went back is another one"
-		case !s.keeps() && state != refunded && state != chargedBack && (back || !s.acked):
+		case !s.keeps() && state != refunded && state != chargedBack && (back || !s.acked && s.method == "CC"):
 			return "all of it went back, and we were told, or should have asked"
 		}
 		return ""
 	}
 	switch {
 	case e.has(event.PaymentDuplicate), state == onHold:
-	case !s.keeps() && (e.has(event.PaymentFailed) || e.counts() || state == canceled || state == expired): // nothing was lost, and nothing is owed
-	case p.usurped(s) && e.counts(): // its transaction paid another order: here it brought no money
+	case !s.keeps() && (e.has(event.PaymentFailed) || state != unpaid): // nothing was lost, and nothing is owed
+	case (s.lies != nil || p.usurped(s)) && state != unpaid: // the transaction paid another attempt: here it brought no money
 	default:
 		return "nothing shows what became of it"
 	}
