@@ -30,6 +30,10 @@ import (
 	"quittance/pkg/event"
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
+	"quittance/pkg/provider/flexpay"
+	"quittance/pkg/provider/kontocloud"
+	"quittance/pkg/provider/offline"
+	"quittance/pkg/provider/registry"
 	"quittance/pkg/reference"
 	"quittance/pkg/seal"
 	"quittance/pkg/service"
@@ -82,6 +86,9 @@ type world struct {
 	// answer is the status API: YAML for a reference, or "" for a 500.
 	answer atomic.Pointer[func(reference string) string]
 	asked  atomic.Int64
+	// till is a provider that can do everything.
+	till *till
+	deps service.Deps
 }
 
 func newWorld(t *testing.T) *world {
@@ -102,13 +109,21 @@ func newWorld(t *testing.T) *world {
 		_, _ = io.WriteString(rw, yaml)
 	}))
 	t.Cleanup(status.Close)
-	svc, err := verification.New(t.Context(), service.Deps{
+	w.till = newTill()
+	w.deps = service.Deps{
 		Engine: memory.New(), Bus: w.bus, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(), Keyring: keys, Now: time.Now,
-	}, noOrders{}, status.Client())
+	}
+	svc, err := verification.NewWith(t.Context(), w.deps, noOrders{}, registry.Of(
+		flexpay.New(status.Client()), kontocloud.New(status.Client()), offline.New(), w.till))
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.publish("ref.account", "till", &orderv1.Reference{Kind: reference.KindAccount, Id: "till", Version: 1, Item: &orderv1.Reference_Account{
+		Account: &orderv1.SealedAccount{Account: &orderv1.ProviderAccount{Id: "till", MerchantId: "acme", Provider: "till", Settings: map[string]string{
+			"resend_after": "700ms",
+		}}},
+	}})
 	sealed, err := keys.Seal([]byte("secret"), reference.SecretContext("cards", "signature_key"))
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,11 @@ type Service struct {
 // New opens the service's store and wires its parts. orders is a connection to
 // the order service's internal listener; client makes the calls to providers.
 func New(ctx context.Context, d service.Deps, orders grpc.ClientConnInterface, client *http.Client) (*Service, error) {
+	return NewWith(ctx, d, orders, registry.New(client))
+}
+
+// NewWith is New with these providers.
+func NewWith(ctx context.Context, d service.Deps, orders grpc.ClientConnInterface, providers *registry.Registry) (*Service, error) {
 	base, err := service.New(ctx, Name, d)
 	if err != nil {
 		return nil, err
@@ -38,7 +43,7 @@ func New(ctx context.Context, d service.Deps, orders grpc.ClientConnInterface, c
 	if err != nil {
 		return nil, err
 	}
-	vs, err := verifications.Open(ctx, base, ref, registry.New(client))
+	vs, err := verifications.Open(ctx, base, ref, providers)
 	if err != nil {
 		return nil, err
 	}

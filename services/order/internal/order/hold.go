@@ -98,8 +98,7 @@ func (o *Order) extras(now time.Time) (out []Announcement) {
 		a := o.Attempts[attempt]
 		waits := a.Outcome == verificationv1.Outcome_OUTCOME_PAID ||
 			a.Outcome == verificationv1.Outcome_OUTCOME_ON_HOLD && a.HoldReason == orderv1.HoldReason_HOLD_REASON_MISMATCH
-		told := o.operation(o.OperationID(orderv1.OperationCause_OPERATION_CAUSE_DUPLICATE.String()+"/"+attempt)) != nil
-		if attempt != o.PaidBy && waits && !a.Refused && !told {
+		if attempt != o.PaidBy && waits && !a.Refused && !o.goesBack(attempt) {
 			out = append(out, o.duplicate(o.fact(attempt), now)...)
 		}
 	}
@@ -205,15 +204,17 @@ func (o *Order) released(problem, attempt string, revision int64, now time.Time)
 }
 
 // next looks at the attempts that waited behind the one that came to nothing,
-// in the order of what they mean: money first, then questions.
+// in the order of what they mean: money first, then questions. Money that was
+// too much once stays so: it is on its way back.
 func (o *Order) next(now time.Time) []Announcement {
 	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID {
 		return nil
 	}
 	ids := slices.Sorted(maps.Keys(o.Attempts))
-	weight := func(a Attempt) int {
+	weight := func(attempt string) int {
+		a := o.Attempts[attempt]
 		switch {
-		case a.Refused:
+		case a.Refused || o.goesBack(attempt):
 		case a.Outcome == verificationv1.Outcome_OUTCOME_ON_HOLD && a.HoldReason == orderv1.HoldReason_HOLD_REASON_MISMATCH:
 			return 3
 		case a.Outcome == verificationv1.Outcome_OUTCOME_PAID:
@@ -226,9 +227,9 @@ func (o *Order) next(now time.Time) []Announcement {
 		return 0
 	}
 	slices.SortStableFunc(ids, func(a, b string) int {
-		return weight(o.Attempts[b])*2 - weight(o.Attempts[a])*2 + strings.Compare(a, b)
+		return weight(b)*2 - weight(a)*2 + strings.Compare(a, b)
 	})
-	if len(ids) == 0 || weight(o.Attempts[ids[0]]) == 0 {
+	if len(ids) == 0 || weight(ids[0]) == 0 {
 		return nil
 	}
 	out := o.mean(o.fact(ids[0]), o.Attempts[ids[0]], now)
@@ -236,6 +237,14 @@ func (o *Order) next(now time.Time) []Announcement {
 		out = append(out, o.extras(now)...)
 	}
 	return out
+}
+
+// goesBack: an operation was asked for because the order can't use the attempt's
+// money.
+func (o *Order) goesBack(attempt string) bool {
+	return slices.ContainsFunc(o.Operations, func(op Operation) bool {
+		return op.Attempt == attempt && op.Cause != orderv1.OperationCause_OPERATION_CAUSE_MERCHANT && op.Cause != orderv1.OperationCause_OPERATION_CAUSE_POLICY
+	})
 }
 
 // fact is what was last said of an attempt, as far as the order keeps it.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"quittance/pkg/event"
@@ -235,6 +236,12 @@ func (o *Order) questioned(f *eventv1.PaymentVerified, now time.Time) []Announce
 
 // failed: this attempt came to nothing. The order stays open for another one.
 func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string, now time.Time) []Announcement {
+	if reason == "" { // the provider gives none
+		reason = "the payment " + strings.ToLower(strings.TrimPrefix(f.GetOutcome().String(), "OUTCOME_"))
+		if f.GetOutcome() == verificationv1.Outcome_OUTCOME_CANCELED {
+			reason = "the payment was canceled"
+		}
+	}
 	questioned := o.Payment == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD && o.Hold.Attempt == f.GetAttemptId()
 	reserved := o.Payment == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED && o.PaidBy == f.GetAttemptId()
 	switch {

@@ -1,6 +1,7 @@
 package verification
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -306,6 +307,69 @@ func TestFactsInAnyOrder(t *testing.T) {
 		}
 		if rank(v.Facts) != strongest {
 			t.Fatalf("ended %v, the strongest answer has rank %d", v.Facts.Outcome, strongest)
+		}
+	})
+}
+
+// TestTheFinalAnswerDecides: the provider's truth moves on (tried, failed, tried
+// again, paid, partly given back, …) while we ask at any moments, get answers or
+// none, and are prompted at random. Once its final state was told, everything is
+// as if only that had been told.
+func TestTheFinalAnswerDecides(t *testing.T) {
+	eur := func(minor int64) money.Amount { return money.Amount{Minor: minor, Currency: "EUR"} }
+	part := Report{Outcome: refunded, Reference: "pay_1", TransactionID: "t1", Captured: price, Refunded: eur(300), Amount: eur(300)}
+	whole := Report{Outcome: refunded, Reference: "pay_1", TransactionID: "t1", Captured: price, Refunded: price, Amount: price}
+	wrong := report(paid)
+	wrong.Amount = eur(998)
+	lives := map[string][]Report{
+		"paid":              {{Outcome: pending}, report(failed), {Outcome: pending}, report(paid)},
+		"reviewed":          {{Outcome: pending}, report(onHold), report(paid)},
+		"rejected":          {{Outcome: pending}, report(onHold), report(failed)},
+		"captured":          {report(verificationv1.Outcome_OUTCOME_AUTHORIZED), report(paid)},
+		"freed":             {report(verificationv1.Outcome_OUTCOME_AUTHORIZED), report(verificationv1.Outcome_OUTCOME_CANCELED)},
+		"partly given back": {report(paid), part},
+		"given back":        {report(paid), part, whole},
+		"charged back":      {report(paid), part, report(chargeback)},
+		"wrong amount":      {{Outcome: pending}, wrong},
+		"wrong, given back": {wrong, whole},
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.SampledFrom(slices.Sorted(maps.Keys(lives))).Draw(t, "life")
+		life := lives[name]
+		v, now, at, finals := start(), t0, 0, 0
+		for range rapid.IntRange(1, 30).Draw(t, "steps") {
+			now = now.Add(time.Duration(rapid.IntRange(1, 100).Draw(t, "pause")) * time.Second)
+			switch rapid.IntRange(0, 4).Draw(t, "what") {
+			case 0:
+				v.CalledBack(callback(rapid.StringN(1, 2, 2).Draw(t, "id"), ClaimPaid), 0, now)
+			case 1:
+				v.Returned("", now)
+			case 2:
+				v.NoAnswer("down", terms, now)
+			case 3:
+				at = min(at+1, len(life)-1)
+			default:
+				v.Answer(life[at], terms, now)
+				if at == len(life)-1 {
+					finals++
+				}
+			}
+		}
+		if finals == 0 {
+			v.Answer(life[len(life)-1], terms, now)
+		}
+		only := start()
+		only.Answer(life[len(life)-1], terms, now)
+		got, want := v.Facts, only.Facts
+		got.Authorized, want.Authorized = money.Amount{}, money.Amount{} // it was reserved before, or never seen so
+		if got.Captured.Currency == "" || want.Captured.Currency == "" {
+			got.Captured, want.Captured = money.Amount{}, money.Amount{}
+		}
+		if name == "wrong, given back" || name == "charged back" {
+			got.Captured, want.Captured, got.Refunded, want.Refunded = money.Amount{}, money.Amount{}, money.Amount{}, money.Amount{}
+		}
+		if got != want {
+			t.Fatalf("%s: %+v, want %+v", name, got, want)
 		}
 	})
 }

@@ -118,11 +118,13 @@ func (gs *gates) left(account string, g *gate, err error) {
 
 // Hint is how long the question waits that an unsigned callback asks for, so
 // that forged ones can't make us flood the provider.
-func (vs *Verifications) Hint(account string) time.Duration {
-	vs.gates.mu.Lock()
-	hints := vs.gates.of(account).hints
-	vs.gates.mu.Unlock()
-	now := vs.Now()
+func (vs *Verifications) Hint(account string) time.Duration { return vs.gates.hint(account) }
+
+func (gs *gates) hint(account string) time.Duration {
+	gs.mu.Lock()
+	hints := gs.of(account).hints
+	gs.mu.Unlock()
+	now := gs.now()
 	r := hints.ReserveN(now, 1)
 	if wait := r.DelayFrom(now); wait <= hintWait {
 		return wait
