@@ -7,15 +7,19 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"quittance/pkg/app"
 	"quittance/pkg/seal"
 	"quittance/pkg/web"
 	"quittance/services/sandbox/internal/flexpay"
+	"quittance/services/sandbox/internal/kontocloud"
 	"quittance/services/sandbox/internal/mailsink"
 	"quittance/services/sandbox/internal/page"
+	"quittance/services/sandbox/internal/resurs"
 	"quittance/services/sandbox/internal/shop"
+	"quittance/services/sandbox/internal/vendor"
 	"quittance/services/sandbox/internal/webhooks"
 )
 
@@ -34,6 +38,8 @@ const (
 type Sandbox struct {
 	config  Config
 	flexpay *flexpay.Simulator
+	wallet  *kontocloud.Simulator
+	resurs  *resurs.Simulator
 	shop    *shop.Shop
 	hooks   *webhooks.Receivers
 	mails   *mailsink.Sink
@@ -90,6 +96,14 @@ func (s *Sandbox) open() error {
 		return err
 	}
 	s.closers = append(s.closers, closer{"flexpay ledger", s.flexpay.Close})
+	if s.wallet, err = kontocloud.New(s.office(kontocloud.Name)); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, closer{"kontocloud ledger", s.wallet.Close})
+	if s.resurs, err = resurs.New(s.office(resurs.Name), s.URL); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, closer{"resurs ledger", s.resurs.Close})
 	if s.shop, err = shop.New(shop.Config{
 		Dir: c.DataDir, Target: c.OrderTarget, Dialer: c.Dialer, APIKey: c.APIKey, PublicURL: s.config.PublicURL, Currency: c.Currency,
 	}); err != nil {
@@ -112,11 +126,22 @@ func (s *Sandbox) open() error {
 	return err
 }
 
+// office is what a simulated vendor needs to know.
+func (s *Sandbox) office(name string) vendor.Config {
+	c := s.config
+	return vendor.Config{
+		Path: filepath.Join(c.DataDir, name+".jsonl"), Tries: c.PostbackTries, Pause: c.PostbackPause, Timeout: c.PostbackTimeout,
+		Now: time.Now, Log: c.Logger,
+	}
+}
+
 func (s *Sandbox) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.index)
 	mux.HandleFunc("GET "+page.StylePath, page.Style)
 	s.flexpay.Routes(mux)
+	s.wallet.Routes(mux)
+	s.resurs.Routes(mux)
 	s.shop.Routes(mux)
 	s.hooks.Routes(mux)
 	s.mails.Routes(mux)
@@ -148,6 +173,8 @@ func (s *Sandbox) Run(ctx context.Context) error {
 		group.OnStop(c.name, func(context.Context) error { return c.close() })
 	}
 	group.Add("postbacks", s.flexpay.Run)
+	group.Add("kontocloud", s.wallet.Run)
+	group.Add("resurs", s.resurs.Run)
 	group.Add("smtp", func(ctx context.Context) error { return s.mails.Serve(ctx, s.smtp) })
 	group.Add("http", func(ctx context.Context) error { return s.server.Serve(ctx, s.http) })
 	return group.Run(ctx)

@@ -52,6 +52,7 @@ func (s *System) sandboxMail() (mail.Config, error) {
 func (s *System) Seeding() Seeding {
 	return Seeding{
 		FlexPayURL: s.Sandbox.URL() + "/flexpay", FlexPayShop: sandboxShop, SignatureKey: s.signatureKey.Reveal(), RefundWindow: "1h",
+		SandboxURL: s.Sandbox.URL(), CallbackURL: s.cfg.PublicURL,
 		WebhookURL: s.Sandbox.URL() + "/webhooks/" + DemoEndpoint, ReturnURL: s.Sandbox.URL() + "/shop",
 	}
 }

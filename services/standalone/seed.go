@@ -21,6 +21,8 @@ import (
 const (
 	DemoMerchant = "demo"
 	DemoAccount  = "demo-cards"
+	DemoWallet   = "demo-wallet"
+	DemoInvoice  = "demo-invoice"
 	DemoOffline  = "demo-transfer"
 	DemoEndpoint = "demo"
 	demoLicenses = 100
@@ -40,8 +42,15 @@ type Seeding struct {
 	FlexPayShop  string
 	SignatureKey string
 	RefundWindow string
-	WebhookURL   string
-	ReturnURL    string
+	// SandboxURL is where the other providers are simulated, which know
+	// CallbackURL as the base URL of callbacks; empty: there are none.
+	SandboxURL  string
+	CallbackURL string
+	// Ask is the pause before the first and after each answer of a provider that
+	// isn't final; empty: the provider's.
+	Ask        string
+	WebhookURL string
+	ReturnURL  string
 }
 
 // Addresses are where the public gRPC APIs of services listen: one for all in
@@ -117,7 +126,11 @@ func demoKey(ctx context.Context, merchants orderv1.MerchantServiceClient, dir s
 }
 
 func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, with Seeding) error {
-	for _, req := range []*orderv1.PutProviderAccountRequest{{
+	others, err := simulated(ctx, with)
+	if err != nil {
+		return err
+	}
+	for _, req := range append([]*orderv1.PutProviderAccountRequest{{
 		Account: &orderv1.ProviderAccount{
 			Id: DemoAccount, MerchantId: DemoMerchant, Provider: "flexpay", DisplayName: "Credit card",
 			Settings: map[string]string{
@@ -131,7 +144,7 @@ func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, w
 			Id: DemoOffline, MerchantId: DemoMerchant, Provider: "offline", DisplayName: "Bank transfer",
 			Settings: map[string]string{"beneficiary": "Demo Software", "bank_account": "XX00 0000 0000 0000"},
 		},
-	}} {
+	}}, others...) {
 		if _, err := merchants.PutProviderAccount(ctx, req); err != nil {
 			return fmt.Errorf("put provider account %s: %w", req.GetAccount().GetId(), err)
 		}

@@ -122,6 +122,11 @@ func (b *Browser) request(req *http.Request) (page *Page, next *url.URL, err err
 		if err := page.parse(); err != nil {
 			return nil, nil, fmt.Errorf("read %s: %w", req.URL, err)
 		}
+		if content := resp.Header.Get("Refresh"); content != "" {
+			if err := page.refresh(content); err != nil {
+				return nil, nil, fmt.Errorf("read %s: %w", req.URL, err)
+			}
+		}
 	}
 	return page, nil, nil
 }
@@ -189,7 +194,9 @@ func (b *Browser) Pay(ctx context.Context, payURL string, pay Pay) (Visit, error
 			break
 		}
 		form, button, order := pay.choose(page)
-		switch {
+		switch onward := page.onward(); {
+		case onward != nil:
+			page, err = b.Submit(ctx, *onward, onward.Buttons[0])
 		case !visit.Ordered && form != nil:
 			visit.Ordered = order
 			page, err = b.Submit(ctx, *form, button)
@@ -202,6 +209,16 @@ func (b *Browser) Pay(ctx context.Context, payURL string, pay Pay) (Visit, error
 	}
 	visit.URLs = b.Visited[from:]
 	return visit, err
+}
+
+// onward is the form that leads to another site, if that is all there is to do.
+func (p *Page) onward() *Form {
+	for _, f := range p.Forms {
+		if f.onward(p.URL) {
+			return &f
+		}
+	}
+	return nil
 }
 
 // reload waits as the page asks, but no longer than a second.

@@ -22,6 +22,13 @@ type Form struct {
 	Buttons []Button
 	// Text is what stands on it.
 	Text string
+	// Visible is how many fields there are to fill in.
+	Visible int
+}
+
+// onward says that a form only carries hidden fields to another site: a browser with scripts would send it by itself.
+func (f Form) onward(page *url.URL) bool {
+	return f.Method == http.MethodPost && f.Visible == 0 && len(f.Buttons) == 1 && f.Buttons[0].Name == "" && f.Action.Host != page.Host
 }
 
 // Button submits a form.
@@ -120,10 +127,12 @@ func (p *Page) form(root *html.Node) (Form, error) {
 				form.Buttons = append(form.Buttons, Button{name, attribute(node, "value"), textOf(node)})
 			}
 		case atom.Select:
+			form.Visible++
 			if value, ok := selected(node); ok && name != "" {
 				form.Fields.Add(name, value)
 			}
 		case atom.Textarea:
+			form.Visible++
 			if name != "" {
 				form.Fields.Add(name, textOf(node))
 			}
@@ -135,6 +144,9 @@ func (p *Page) form(root *html.Node) (Form, error) {
 
 func (f *Form) input(node *html.Node, name string) {
 	value := attribute(node, "value")
+	if kind := strings.ToLower(attribute(node, "type")); kind != "hidden" && kind != "submit" {
+		f.Visible++
+	}
 	switch strings.ToLower(attribute(node, "type")) {
 	case "submit":
 		f.Buttons = append(f.Buttons, Button{name, value, value})

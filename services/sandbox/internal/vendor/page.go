@@ -8,7 +8,7 @@ import (
 	"quittance/services/sandbox/internal/page"
 )
 
-//go:embed menu.html
+//go:embed *.html
 var files embed.FS
 
 // Menu is what the template "faults" shows: the fault menu, filled in.
