@@ -30,6 +30,8 @@ type (
 	Shop = flexpay.Shop
 	// Faults are what goes wrong with a payment.
 	Faults = vendor.Faults
+	// StatusFault is a way in which a status API misbehaves.
+	StatusFault = vendor.StatusFault
 	// RefundOrder and PostbackOrder make the provider act; PostbackReport is the outcome.
 	RefundOrder    = flexpay.RefundOrder
 	PostbackOrder  = flexpay.PostbackOrder

@@ -25,7 +25,8 @@ func moodOf(s situation) string {
 		return wrong
 	case orderDelayed, orderRefunded, orderUnclear:
 		return "warn"
-	case orderWaiting, orderChecking, sayNotFound, sayUnavailable, sayTooLarge, sayUnreadable, sayNotAllowed, sayForeign, sayTooMany:
+	case orderWaiting, orderChecking, sayNotFound, sayUnavailable, sayTooLarge, sayUnreadable, sayNotAllowed, sayForeign, sayTooMany,
+		sayNoCustomer, sayBadLink, sayOneMoment:
 	}
 	return ""
 }
