@@ -130,13 +130,15 @@ func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, w
 	if err != nil {
 		return err
 	}
+	cards := map[string]string{
+		"shop_id": with.FlexPayShop, "base_url": with.FlexPayURL, "refund_window": with.RefundWindow, "status.pending": "PENDING",
+		"status.on_hold": "REVIEW", "status.failed": "DECLINED", "status.refunded": "REFUNDED", "status.charged_back": "CHARGEBACK",
+	}
+	with.askOften(cards)
 	for _, req := range append([]*orderv1.PutProviderAccountRequest{{
 		Account: &orderv1.ProviderAccount{
 			Id: DemoAccount, MerchantId: DemoMerchant, Provider: "flexpay", DisplayName: "Credit card",
-			Settings: map[string]string{
-				"shop_id": with.FlexPayShop, "base_url": with.FlexPayURL, "refund_window": with.RefundWindow,
-				"status.pending": "PENDING", "status.failed": "DECLINED", "status.refunded": "REFUNDED", "status.charged_back": "CHARGEBACK",
-			},
+			Settings: cards,
 		},
 		Secrets: map[string]string{"signature_key": with.SignatureKey},
 	}, {

@@ -39,16 +39,10 @@ func simulated(ctx context.Context, with Seeding) ([]*orderv1.PutProviderAccount
 	if err != nil {
 		return nil, fmt.Errorf("register with the bank: %w", err)
 	}
-	asked := func(settings map[string]string) map[string]string {
-		if with.Ask != "" {
-			settings["first"], settings["then"] = with.Ask, with.Ask
-		}
-		return settings
-	}
 	return []*orderv1.PutProviderAccountRequest{{
 		Account: &orderv1.ProviderAccount{
 			Id: DemoWallet, MerchantId: DemoMerchant, Provider: "kontocloud", DisplayName: "E-wallet",
-			Settings: asked(map[string]string{
+			Settings: with.askOften(map[string]string{
 				"portal_url": with.SandboxURL + "/kontocloud", "base_url": with.SandboxURL + "/kontocloud/api", "merchant_accno": demoAccno, "user_id": "demo-api",
 				"notification_auth": "basic", "notification_user": "kontocloud", "status.pending": "CREATED", "status.on_hold": "REVIEW",
 				"status.failed": "DECLINED", "status.canceled": "CANCELED", "status.refunded": "REFUNDED", "status.charged_back": "CHARGEBACK",
@@ -58,11 +52,19 @@ func simulated(ctx context.Context, with Seeding) ([]*orderv1.PutProviderAccount
 	}, {
 		Account: &orderv1.ProviderAccount{
 			Id: DemoInvoice, MerchantId: DemoMerchant, Provider: "resurs", DisplayName: "Invoice",
-			Settings: asked(map[string]string{
+			Settings: with.askOften(map[string]string{
 				"base_url": with.SandboxURL + "/resurs", "client_id": "demo-client", "store_id": demoStore, "currency": "EUR",
 				"payment_methods": demoLater + "=Pay later," + demoParts + "=Pay in parts", "deliver_on": "authorized",
 			}),
 		},
 		Secrets: map[string]string{"client_secret": word("bank")},
 	}}, nil
+}
+
+// askOften has a provider asked as often as the seeding says.
+func (with Seeding) askOften(settings map[string]string) map[string]string {
+	if with.Ask != "" {
+		settings["first"], settings["then"] = with.Ask, with.Ask
+	}
+	return settings
 }

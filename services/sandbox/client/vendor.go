@@ -8,8 +8,9 @@ import (
 	"quittance/services/sandbox/internal/vendor"
 )
 
-// Simulated vendors whose payments these methods are about; FlexPay has its own.
+// Simulated vendors; FlexPay's payments are sales, with methods of their own.
 const (
+	FlexPay    = "flexpay"
 	KontoCloud = "kontocloud"
 	Resurs     = "resurs"
 )
@@ -66,6 +67,17 @@ func (c *Client) SetVendorFault(ctx context.Context, name, reference string, fau
 		path += "/" + url.PathEscape(reference)
 	}
 	return c.do(ctx, http.MethodPut, path, faults)
+}
+
+// Unleash has a vendor's faults drawn from a seed for a part of the payments that have none of their own, FlexPay's too.
+func (c *Client) Unleash(ctx context.Context, name string, seed uint64, percent int) error {
+	return c.do(ctx, http.MethodPut, "/"+name+"/chaos", vendor.Chaos{Seed: seed, Percent: percent})
+}
+
+// DrawFaults fills in the fault menu with faults drawn from a seed, for a part of the names: for Pay.Fields. The same seed and name
+// always draw the same.
+func DrawFaults(seed uint64, percent int, name string) map[string]string {
+	return vendor.Chaos{Seed: seed, Percent: percent}.Draw(name).Fields()
 }
 
 // Act has somebody act on a payment, and the shop told about it once.

@@ -2,6 +2,7 @@ package flexpay
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -219,5 +220,44 @@ func TestSuccessURLWithQuery(t *testing.T) {
 	}
 	if _, err := w.adapter.ParseReturn(w.account(), query); err != nil {
 		t.Errorf("the data are not signed by themselves: %v", err)
+	}
+}
+
+// TestReviewsEndByThemselves: and only an accepted one is told and takes money.
+func TestReviewsEndByThemselves(t *testing.T) {
+	w := newWorld(t)
+	for reference, c := range map[string]struct {
+		freeze string
+		want   State
+	}{"pay_accept": {vendor.FreezeAccept, Approved}, "pay_reject": {vendor.FreezeReject, Declined}} {
+		w.control(http.MethodPut, "/faults/"+reference, vendor.Faults{Freeze: c.freeze, FreezeMillis: 200}, nil, http.StatusNoContent)
+		w.act(w.order(w.attempt(reference)), "pay")
+		if sale := w.sale(reference); sale.State != Review || sale.Captured.Minor != 0 {
+			t.Errorf("%s: %+v", reference, sale)
+		}
+		w.eventually(reference, "ended", func(sale Sale) bool { return sale.State == c.want && sale.Acknowledged == (c.want == Approved) })
+	}
+}
+
+// TestMoneyGoesBackByItself: in order, or the credit before the purchase.
+func TestMoneyGoesBackByItself(t *testing.T) {
+	w := newWorld(t)
+	for reference, c := range map[string]struct {
+		faults vendor.Faults
+		events string
+	}{
+		"pay_back":  {vendor.Faults{RefundMillis: 100}, "[ credit]"},
+		"pay_first": {vendor.Faults{RefundMillis: 100, Reorder: true}, "[credit ]"},
+	} {
+		w.control(http.MethodPut, "/faults/"+reference, c.faults, nil, http.StatusNoContent)
+		w.act(w.order(w.attempt(reference)), "pay")
+		w.eventually(reference, "ended", func(sale Sale) bool { return sale.State == Refunded && len(sale.Postbacks) == 2 })
+		var events []string
+		for _, a := range w.sale(reference).Postbacks {
+			events = append(events, a.Event)
+		}
+		if got := fmt.Sprint(events); got != c.events {
+			t.Errorf("%s: told %q, want %q", reference, got, c.events)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"quittance/pkg/money"
 	wire "quittance/pkg/provider/flexpay"
@@ -67,8 +68,13 @@ func (s *Simulator) capture(w http.ResponseWriter, r *http.Request, sale Sale) {
 		if sale.settled() {
 			return errUnchanged
 		}
-		sale.State, sale.Captured, sale.PaidOn = Approved, sale.Amount, s.config.Now()
 		sale.SaleID, sale.TransactionID, sale.PaymentMethod = saleID, transactionID, method
+		if faults := s.book.faults.Of(sale.key()); faults.Freeze != "" {
+			sale.State, sale.Verdict = Review, faults.Freeze
+			sale.DecideOn = s.config.Now().Add(time.Duration(faults.FreezeMillis) * time.Millisecond)
+		} else {
+			s.approve(sale)
+		}
 		if method == "CC" {
 			sale.CCBrand = brand(r.PostForm.Get("brand"))
 		}
@@ -79,8 +85,14 @@ func (s *Simulator) capture(w http.ResponseWriter, r *http.Request, sale Sale) {
 	case err != nil:
 		s.fail(w, r, err)
 		return
+	case sale.State == Review:
+		s.queue <- sale.Token
 	default:
 		s.announce(r.Context(), sale)
+	}
+	if sale.State == Review { // nothing is known that could be signed for the way back
+		page.Write(w, http.StatusOK, leftPage, sale)
+		return
 	}
 	if sale.State != Approved {
 		s.showOrder(w, http.StatusConflict, sale, "")
@@ -94,10 +106,18 @@ func (s *Simulator) capture(w http.ResponseWriter, r *http.Request, sale Sale) {
 	s.leave(w, r, sale, target)
 }
 
+// approve takes the money.
+func (s *Simulator) approve(sale *Sale) {
+	sale.State, sale.Captured, sale.PaidOn = Approved, sale.Amount, s.config.Now()
+	if back := s.book.faults.Of(sale.key()).RefundMillis; back > 0 {
+		sale.RefundOn = s.config.Now().Add(time.Duration(back) * time.Millisecond)
+	}
+}
+
 // announce makes the first try of the postback before the browser goes back, unless it is to be late. The rest is left to
 // Run. A browser that gives up waiting changes nothing.
 func (s *Simulator) announce(ctx context.Context, sale Sale) {
-	if s.book.faults.Of(sale.key()).DelayMillis == 0 {
+	if faults := s.book.faults.Of(sale.key()); faults.DelayMillis == 0 && !faults.Reorder {
 		s.try(context.WithoutCancel(ctx), sale)
 	}
 	s.queue <- sale.Token

@@ -6,35 +6,90 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 
 	wire "quittance/pkg/provider/flexpay"
 	"quittance/services/sandbox/internal/vendor"
 )
 
-// unfinished says that the purchase's postback is still to be answered OK, or to be given up.
-func (s Sale) unfinished() bool {
-	return s.State == Approved && !s.Acknowledged && s.Problem == ""
+// untold says that the purchase's postback is still to be answered OK, or to be given up.
+func (s Sale) untold() bool {
+	return s.SaleID != "" && !s.PaidOn.IsZero() && !s.Acknowledged && s.Problem == "" && (s.State == Approved || s.Tries == 0)
 }
 
-// tell tries a purchase's postback until it is answered OK or the tries are used up, then settles the sale.
+// unfinished says that the vendor has something left to do by itself.
+func (s Sale) unfinished() bool { return s.State == Review || s.untold() || !s.RefundOn.IsZero() }
+
+// tell does what is left to do about a sale: it ends a review, tries the purchase's postback until it is answered OK or the
+// tries are used up, settles the sale, and gives the money back if a fault says so.
 func (s *Simulator) tell(ctx context.Context, token string) {
 	for ctx.Err() == nil {
 		sale, ok := s.book.sale(token)
 		if !ok || !sale.unfinished() {
 			return
 		}
-		if sale.Tries >= s.config.Tries {
+		faults := s.book.faults.Of(sale.key())
+		credit := !sale.RefundOn.IsZero() && (faults.Reorder || !sale.untold())
+		switch {
+		case sale.State == Review:
+			if vendor.Sleep(ctx, sale.DecideOn.Sub(s.config.Now())) {
+				s.decide(ctx, sale)
+			}
+		case credit:
+			if vendor.Sleep(ctx, sale.RefundOn.Sub(s.config.Now())) {
+				s.giveBack(ctx, sale)
+			}
+		case sale.Tries >= s.config.Tries:
 			s.settle(ctx, sale)
-			return
+		default:
+			pause := faults.Delay()
+			if sale.Tries > 0 {
+				pause = s.config.Pause << (sale.Tries - 1)
+			}
+			if vendor.Sleep(ctx, pause) {
+				s.try(ctx, sale)
+			}
 		}
-		pause := s.book.faults.Of(sale.key()).Delay()
-		if sale.Tries > 0 {
-			pause = s.config.Pause << (sale.Tries - 1)
+	}
+}
+
+// decide ends a review.
+func (s *Simulator) decide(ctx context.Context, sale Sale) {
+	_, err := s.book.update(sale.Token, func(sale *Sale) error {
+		if sale.State != Review {
+			return errUnchanged
 		}
-		if !vendor.Sleep(ctx, pause) {
-			return
+		if sale.Verdict == vendor.FreezeAccept {
+			s.approve(sale)
+		} else {
+			sale.State = Declined
 		}
-		s.try(ctx, sale)
+		return nil
+	})
+	if err != nil && !errors.Is(err, errUnchanged) {
+		s.config.Log.ErrorContext(ctx, "review not ended", "sale", sale.SaleID, "error", err)
+	}
+}
+
+// giveBack refunds a sale by itself and tells the shop once.
+func (s *Simulator) giveBack(ctx context.Context, sale Sale) {
+	sale, err := s.book.update(sale.Token, func(sale *Sale) error {
+		sale.RefundOn = time.Time{}
+		return nil
+	})
+	left, err2 := sale.Captured.Sub(sale.Refunded)
+	if err = errors.Join(err, err2); err == nil && left.Minor > 0 {
+		var credit Credit
+		if sale, credit, err = s.refund(sale, EventCredit, left); err == nil {
+			attempts := s.round(ctx, sale, sale.creditData(credit), false)
+			_, err = s.book.update(sale.Token, func(sale *Sale) error {
+				sale.note(attempts)
+				return nil
+			})
+		}
+	}
+	if err != nil {
+		s.config.Log.ErrorContext(ctx, "sale not given back", "sale", sale.SaleID, "error", err)
 	}
 }
 
@@ -58,7 +113,7 @@ func (s *Simulator) try(ctx context.Context, sale Sale) {
 func (s *Simulator) settle(ctx context.Context, sale Sale) {
 	noRefund := s.book.faults.Of(sale.key()).NoRefund
 	_, err := s.book.update(sale.Token, func(sale *Sale) error {
-		if !sale.unfinished() {
+		if !sale.untold() {
 			return errUnchanged
 		}
 		sale.Problem = "postback was not answered OK"

@@ -20,6 +20,8 @@ const (
 	Declined   State = "DECLINED"
 	Refunded   State = "REFUNDED"
 	ChargeBack State = "CHARGEBACK"
+	// Review: people of the vendor look at it.
+	Review State = "REVIEW"
 )
 
 // Events of postbacks; the purchase itself has none.
@@ -67,6 +69,11 @@ type Sale struct {
 	// Problem says why the vendor gave the money back.
 	Problem string   `json:"problem,omitempty"`
 	Credits []Credit `json:"credits,omitempty"`
+
+	// DecideOn is when a review ends, with Verdict: accept or reject. RefundOn is when the money goes back by itself.
+	DecideOn time.Time `json:"decideOn,omitzero"`
+	Verdict  string    `json:"verdict,omitempty"`
+	RefundOn time.Time `json:"refundOn,omitzero"`
 
 	// Tries counts the rounds of postbacks for the purchase; Acknowledged says that one was answered OK.
 	Tries        int       `json:"tries"`

@@ -14,6 +14,8 @@ import (
 type FaultRecord struct {
 	Key    string  `json:"key"`
 	Faults *Faults `json:"faults"`
+	// Chaos, if set, is all that the record is about.
+	Chaos *Chaos `json:"chaos,omitempty"`
 }
 
 // Desk keeps the faults of payments, by key.
@@ -23,6 +25,7 @@ type Desk struct {
 
 	mu     sync.Mutex
 	faults map[string]Faults
+	chaos  Chaos
 	// told counts the questions that a status fault has spoiled; it starts anew with the process.
 	told map[string]int
 }
@@ -36,6 +39,10 @@ func NewDesk(write func(FaultRecord) error) *Desk {
 func (d *Desk) Replay(r FaultRecord) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if r.Chaos != nil {
+		d.chaos = *r.Chaos
+		return
+	}
 	delete(d.faults, r.Key)
 	delete(d.told, r.Key)
 	if r.Faults != nil {
@@ -46,6 +53,16 @@ func (d *Desk) Replay(r FaultRecord) {
 // Set replaces the faults of a key; nil takes them back.
 func (d *Desk) Set(key string, faults *Faults) error {
 	r := FaultRecord{Key: key, Faults: faults}
+	if err := d.write(r); err != nil {
+		return err
+	}
+	d.Replay(r)
+	return nil
+}
+
+// Unleash has faults drawn from now on for payments that have none of their own.
+func (d *Desk) Unleash(c Chaos) error {
+	r := FaultRecord{Chaos: &c}
 	if err := d.write(r); err != nil {
 		return err
 	}
@@ -76,10 +93,10 @@ func (d *Desk) Clear() error {
 			return err
 		}
 	}
-	return nil
+	return d.Unleash(Chaos{})
 }
 
-// Of gives a payment's own faults, or those of all payments.
+// Of gives a payment's own faults, or those of all payments, or those that are drawn for it.
 func (d *Desk) Of(key string) Faults {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -90,7 +107,10 @@ func (d *Desk) of(key string) Faults {
 	if faults, ok := d.faults[key]; ok {
 		return faults
 	}
-	return d.faults[""]
+	if faults, ok := d.faults[""]; ok {
+		return faults
+	}
+	return d.chaos.Draw(key)
 }
 
 // Spoil says what is wrong with this one status question, counting it.
@@ -98,7 +118,8 @@ func (d *Desk) Spoil(key string) (StatusFault, Faults) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	faults := d.of(key)
-	if _, own := d.faults[key]; !own {
+	_, own := d.faults[key]
+	if _, all := d.faults[""]; all && !own {
 		key = ""
 	}
 	if faults.Status == "" || (faults.StatusTimes > 0 && d.told[key] >= faults.StatusTimes) {
@@ -122,6 +143,16 @@ func (d *Desk) Controls(mux *http.ServeMux, prefix string) {
 	})
 	mux.HandleFunc("GET "+prefix+"/faults", control.Handle(func(*http.Request) (any, error) { return d.All(), nil }))
 	mux.HandleFunc("DELETE "+prefix+"/faults", control.Handle(func(*http.Request) (any, error) { return nil, d.Clear() }))
+	mux.HandleFunc("PUT "+prefix+"/chaos", control.Handle(func(r *http.Request) (any, error) {
+		c, err := control.Decode[Chaos](r)
+		if err != nil {
+			return nil, err
+		}
+		if err := c.Check(); err != nil {
+			return nil, control.Fail(http.StatusBadRequest, err.Error())
+		}
+		return nil, d.Unleash(c)
+	}))
 	mux.HandleFunc("PUT "+prefix+"/faults", put)
 	mux.HandleFunc("PUT "+prefix+"/faults/{key}", put)
 	mux.HandleFunc("DELETE "+prefix+"/faults/{key}", control.Handle(func(r *http.Request) (any, error) {

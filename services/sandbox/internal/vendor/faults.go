@@ -173,3 +173,22 @@ func Told(amount money.Amount, fault StatusFault) money.Amount {
 	}
 	return amount
 }
+
+// Fields are the fault menu's fields as a customer would fill them in; FormFaults reads them.
+func (f Faults) Fields() map[string]string {
+	fields := map[string]string{"fault.freeze": f.Freeze, "fault.status": string(f.Status)}
+	for name, on := range map[string]bool{
+		"dropPostback": f.DropPostback, "loseAnswer": f.LoseAnswer, "noRefund": f.NoRefund, "reorder": f.Reorder, "skipRedirect": f.SkipRedirect,
+	} {
+		if on {
+			fields["fault."+name] = "on"
+		}
+	}
+	for name, value := range map[string]int{
+		"delayMillis": f.DelayMillis, "copies": f.Copies, "forged": f.Forged, "freezeMillis": f.FreezeMillis,
+		"refundMillis": f.RefundMillis, "statusTimes": f.StatusTimes, "statusMillis": f.StatusMillis,
+	} {
+		fields["fault."+name] = strconv.Itoa(value)
+	}
+	return fields
+}

@@ -1,0 +1,203 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"quittance/pkg/id"
+	"quittance/pkg/testkit"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+	"quittance/services/sandbox/client"
+	"quittance/services/standalone"
+)
+
+// Flags of the soak; `make soak` uses them.
+var (
+	soakOrders  = flag.Int("soak", 30, "how many orders TestSoak makes")
+	soakSeed    = flag.Uint64("soakseed", 1, "seed of the faults and of what customers do in TestSoak")
+	soakPercent = flag.Int("soakpercent", 30, "how many payments of a hundred have at least one fault in TestSoak")
+)
+
+// soakPatience is how long the last order may take behind the last customer.
+const soakPatience = 2 * time.Minute
+
+// booked is what the providers' books say of an order's payments.
+type booked struct {
+	// most is the most that one payment took or reserved, net what is left of all.
+	most, net int64
+	attempts  []string
+	// quiet: no provider has anything left to do.
+	quiet bool
+}
+
+// TestSoak has orders paid by every provider, with faults drawn from a seed. In
+// the end every order agrees with the providers' books: nothing is delivered
+// without money that was taken (or reserved, where that is enough), and no money
+// is kept without delivery or a visible reason.
+func TestSoak(t *testing.T) {
+	w := start(t, setup{
+		config:  func(c *standalone.Config) { c.ReturnWait = time.Second },
+		seeding: func(s *standalone.Seeding) { s.Ask, s.RefundWindow = "1s", "8s" },
+	})
+	// Faults are chosen by customers, so that a seed repeats them. What goes wrong
+	// before a customer sees the vendor's page, when a payment is created, is
+	// drawn by the vendor for the payment's reference, which is new every time.
+	if err := w.sandbox.Unleash(t.Context(), client.Resurs, *soakSeed, *soakPercent/3); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("seed %d: %d orders, %d %% of the payments with faults", *soakSeed, *soakOrders, *soakPercent)
+	begun := time.Now()
+	orders := w.soak(t)
+	t.Logf("the last customer left after %v", time.Since(begun).Round(time.Millisecond))
+	var summary map[string]int
+	testkit.Eventually(t, soakPatience, func() error {
+		books, err := w.books(t.Context())
+		if err != nil {
+			return err
+		}
+		summary = map[string]int{}
+		var problems []error
+		for _, orderID := range orders {
+			o, err := w.orders.GetOrder(t.Context(), &orderv1.GetOrderRequest{OrderId: orderID})
+			if err != nil {
+				return err
+			}
+			problems = append(problems, w.agrees(t.Context(), o, books[orderID]))
+			summary[fmt.Sprintf("%v, %v", o.GetPaymentState(), o.GetDeliveryState())]++
+		}
+		return errors.Join(problems...)
+	})
+	t.Logf("all agree after %v: %v", time.Since(begun).Round(time.Millisecond), summary)
+}
+
+// soak has customers buy and pay, eight at a time, and returns their orders.
+func (w *world) soak(t *testing.T) []string {
+	orders, places := make([]string, *soakOrders), make(chan struct{}, 8)
+	var wg sync.WaitGroup
+	for i := range orders {
+		places <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-places }()
+			dice := rand.New(rand.NewPCG(*soakSeed, uint64(i)))
+			// The pools have a hundred keys; the handbook is mailed.
+			o, err := w.orders.CreateOrder(t.Context(), &orderv1.CreateOrderRequest{
+				IdempotencyKey: id.New("key"), Currency: "EUR", Customer: &orderv1.Customer{Email: fmt.Sprintf("soak-%d@example.com", i), Name: "Ada"},
+				Items: []*orderv1.OrderItem{item("handbook", 1+dice.Int64N(3))}, ReturnUrl: w.shop + "/shop/return?shop=kept",
+			})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			orders[i] = o.GetId()
+			w.customer(t, o, fmt.Sprint("customer ", i), dice)
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return orders
+}
+
+// customer pays, or gives up, or is declined and perhaps tries once more.
+func (w *world) customer(t *testing.T, o *orderv1.Order, name string, dice *rand.Rand) {
+	accounts := []string{standalone.DemoAccount, standalone.DemoWallet, standalone.DemoInvoice}
+	for try := range 2 {
+		action := "pay"
+		if n := dice.IntN(10); n == 0 {
+			action = "decline"
+		} else if n == 1 {
+			action = "cancel"
+		}
+		visit, err := client.PayLikeABrowser(t.Context(), o.GetPayUrl(), client.Pay{
+			Method: accounts[dice.IntN(len(accounts))], Action: action, Patience: 5 * time.Second,
+			Fields: client.DrawFaults(*soakSeed, *soakPercent, fmt.Sprint(name, ", try ", try)),
+		})
+		if err != nil {
+			t.Errorf("pay %s: %v; visited %v", o.GetId(), err, visit.URLs)
+			return
+		}
+		if action == "pay" || dice.IntN(2) == 0 {
+			return
+		}
+	}
+}
+
+// books reads all providers' books and puts payments to their orders.
+func (w *world) books(ctx context.Context) (map[string]*booked, error) {
+	books := map[string]*booked{}
+	of := func(reference string) (*booked, error) {
+		a, err := w.payments.GetAttempt(ctx, &paymentv1.GetAttemptRequest{AttemptId: reference})
+		if err != nil {
+			return nil, fmt.Errorf("attempt %s of a book: %w", reference, err)
+		}
+		b, ok := books[a.GetOrderId()]
+		if !ok {
+			b = &booked{quiet: true}
+			books[a.GetOrderId()] = b
+		}
+		b.attempts = append(b.attempts, reference)
+		return b, nil
+	}
+	cards, err := w.sandbox.Book(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, sale := range cards.Sales {
+		b, err := of(sale.ReferenceID)
+		if err != nil {
+			return nil, err
+		}
+		b.most, b.net = max(b.most, sale.Captured.Minor), b.net+sale.Captured.Minor-sale.Refunded.Minor
+		told := sale.PaidOn.IsZero() || sale.Acknowledged || sale.Problem != ""
+		b.quiet = b.quiet && told && sale.RefundOn.IsZero() && sale.State != "REVIEW"
+	}
+	for _, vendor := range others {
+		list, err := w.sandbox.Payments(ctx, vendor)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range list.Payments {
+			b, err := of(p.Reference)
+			if err != nil {
+				return nil, err
+			}
+			taken := p.Captured.Minor + p.Authorized.Minor
+			b.most, b.net = max(b.most, taken), b.net+taken-p.Refunded.Minor
+			b.quiet = b.quiet && len(p.Tasks) == 0
+		}
+	}
+	return books, nil
+}
+
+// agrees says in what an order and the books differ.
+func (w *world) agrees(ctx context.Context, o *orderv1.Order, b *booked) error {
+	if b == nil {
+		b = &booked{quiet: true}
+	}
+	total, goods := o.GetTotal().GetMinor(), o.GetDeliveryState() != orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED
+	switch {
+	case !b.quiet:
+		return fmt.Errorf("order %s: its provider is not done", o.GetId())
+	case goods && b.most != total:
+		return fmt.Errorf("order %s: delivered for %d of %d", o.GetId(), b.most, total)
+	case goods || b.net == 0, o.GetPaymentState() == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
+		return nil
+	}
+	for _, a := range b.attempts { // money that nobody can be asked about is visible there
+		v, err := w.verifications.GetVerification(ctx, &verificationv1.GetVerificationRequest{AttemptId: a})
+		if err == nil && strings.Contains(v.GetDetail(), "uniqueReference") && v.GetNextAskTime() == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("order %s: %v, %v, but the providers keep %d (attempts %v)", o.GetId(), o.GetPaymentState(), o.GetDeliveryState(), b.net, b.attempts)
+}
