@@ -49,6 +49,10 @@ ferret: ## the MongoDB engine on FerretDB, a module of its own (large dependenci
 simulate: ## whole histories in virtual time: SIMULATE='-histories 5000 -seed 1', or '-duration 10m'; one alone, step by step: '-histories 1 -seed N'
 	$(GO) test -v -count=1 -timeout 0 -run '^TestSimulate$$' ./services/simulation $(SIMULATE)
 
+.PHONY: soak
+soak: ## SOAK (2000) orders over all providers, 30 % of the payments with faults of SEED (1); every order must agree with the books
+	cd services && $(GO) test ./e2e -run 'TestSoak$$' -v -timeout 60m -soak $(or $(SOAK),2000) -soakseed $(or $(SEED),1)
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (20s, or 10000x)
 	GO=$(GO) scripts/fuzz.sh $(FUZZTIME)

@@ -58,23 +58,25 @@ func TestSoak(t *testing.T) {
 	begun := time.Now()
 	orders := w.soak(t)
 	t.Logf("the last customer left after %v", time.Since(begun).Round(time.Millisecond))
-	var summary map[string]int
+	// First each order must agree at some time, then all of them at once.
+	owners, left := map[string]string{}, orders
 	testkit.Eventually(t, soakPatience, func() error {
-		books, err := w.books(t.Context())
+		books, err := w.books(t.Context(), owners)
 		if err != nil {
 			return err
 		}
-		summary = map[string]int{}
-		var problems []error
-		for _, orderID := range orders {
-			o, err := w.orders.GetOrder(t.Context(), &orderv1.GetOrderRequest{OrderId: orderID})
-			if err != nil {
-				return err
-			}
-			problems = append(problems, w.agrees(t.Context(), o, books[orderID]))
-			summary[fmt.Sprintf("%v, %v", o.GetPaymentState(), o.GetDeliveryState())]++
+		left, err = w.differing(t.Context(), left, books, map[string]int{})
+		return err
+	})
+	summary := map[string]int{}
+	testkit.Eventually(t, soakPatience, func() error {
+		books, err := w.books(t.Context(), owners)
+		if err != nil {
+			return err
 		}
-		return errors.Join(problems...)
+		clear(summary)
+		_, err = w.differing(t.Context(), orders, books, summary)
+		return err
 	})
 	t.Logf("all agree after %v: %v", time.Since(begun).Round(time.Millisecond), summary)
 }
@@ -132,18 +134,42 @@ func (w *world) customer(t *testing.T, o *orderv1.Order, name string, dice *rand
 	}
 }
 
-// books reads all providers' books and puts payments to their orders.
-func (w *world) books(ctx context.Context) (map[string]*booked, error) {
+// differing gives the orders that don't agree with the books, and an error that
+// says in what; summary counts the states.
+func (w *world) differing(ctx context.Context, orders []string, books map[string]*booked, summary map[string]int) ([]string, error) {
+	var left []string
+	var problems []error
+	for _, orderID := range orders {
+		o, err := w.orders.GetOrder(ctx, &orderv1.GetOrderRequest{OrderId: orderID})
+		if err == nil {
+			summary[fmt.Sprintf("%v, %v", o.GetPaymentState(), o.GetDeliveryState())]++
+			err = w.agrees(ctx, o, books[orderID])
+		}
+		if err != nil {
+			left, problems = append(left, orderID), append(problems, err)
+		}
+	}
+	return left, errors.Join(problems...)
+}
+
+// books reads all providers' books and puts payments to their orders;
+// owners remembers whose they are.
+func (w *world) books(ctx context.Context, owners map[string]string) (map[string]*booked, error) {
 	books := map[string]*booked{}
 	of := func(reference string) (*booked, error) {
-		a, err := w.payments.GetAttempt(ctx, &paymentv1.GetAttemptRequest{AttemptId: reference})
-		if err != nil {
-			return nil, fmt.Errorf("attempt %s of a book: %w", reference, err)
+		owner, known := owners[reference]
+		if !known {
+			a, err := w.payments.GetAttempt(ctx, &paymentv1.GetAttemptRequest{AttemptId: reference})
+			if err != nil {
+				return nil, fmt.Errorf("attempt %s of a book: %w", reference, err)
+			}
+			owner = a.GetOrderId()
+			owners[reference] = owner
 		}
-		b, ok := books[a.GetOrderId()]
+		b, ok := books[owner]
 		if !ok {
 			b = &booked{quiet: true}
-			books[a.GetOrderId()] = b
+			books[owner] = b
 		}
 		b.attempts = append(b.attempts, reference)
 		return b, nil
