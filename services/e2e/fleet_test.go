@@ -166,6 +166,7 @@ func startProcesses(t *testing.T, cfg standalone.Config, with setup) *world {
 	w.email = emailOf(t)
 	seeding := standalone.Seeding{
 		FlexPayURL: w.shop + "/flexpay", FlexPayShop: fleetShop, SignatureKey: fleetKey, RefundWindow: "1h",
+		SandboxURL: w.shop, CallbackURL: w.edge,
 		WebhookURL: w.shop + "/webhooks/" + standalone.DemoEndpoint, ReturnURL: w.shop + "/shop",
 	}
 	if with.seeding != nil {
