@@ -129,7 +129,13 @@ func newWorld(t *testing.T) *world {
 // merchant creates a merchant with a key and two products.
 func (w *world) merchant(name string) (orderv1.OrderServiceClient, orderv1.CatalogServiceClient) {
 	w.t.Helper()
-	conn := w.dial(w.key(name))
+	return w.sells(w.key(name))
+}
+
+// sells gives the merchant with that key two products.
+func (w *world) sells(key seal.Secret) (orderv1.OrderServiceClient, orderv1.CatalogServiceClient) {
+	w.t.Helper()
+	conn := w.dial(key)
 	catalog := orderv1.NewCatalogServiceClient(conn)
 	for id, price := range map[string]int64{"tool": 999, "costly": 1 << 60} {
 		if _, err := catalog.PutProduct(w.t.Context(), &orderv1.PutProductRequest{Product: &orderv1.Product{

@@ -11,6 +11,7 @@ import (
 	"quittance/pkg/reference"
 	"quittance/pkg/service"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	"quittance/services/order/internal/customers"
 	"quittance/services/order/internal/edge"
 	"quittance/services/order/internal/handle"
 	"quittance/services/order/internal/orders"
@@ -31,6 +32,7 @@ type Service struct {
 	// Reference authenticates merchants' keys.
 	Reference *reference.Owner
 	orders    *edge.Orders
+	customers *edge.Customers
 	catalog   *edge.Catalog
 	merchants *edge.Merchants
 	shop      *edge.Shop
@@ -51,6 +53,10 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	cs, err := customers.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
 	h := &handle.Handlers{Orders: os, Source: Name}
 	base.On(event.PaymentVerified, h.PaymentVerified)
 	base.On(event.DeliveryCompleted, h.DeliveryCompleted)
@@ -59,7 +65,8 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 
 	s := &Service{
 		base: base, Reference: refs,
-		orders:    &edge.Orders{Orders: os, Reference: refs, PayURL: cfg.PublicURL},
+		orders:    &edge.Orders{Orders: os, Customers: cs, Reference: refs, PayURL: cfg.PublicURL},
+		customers: &edge.Customers{Customers: cs},
 		catalog:   &edge.Catalog{Reference: refs},
 		merchants: &edge.Merchants{Reference: refs, Keyring: d.Keyring, Providers: registry.New(&http.Client{}), Now: d.Now},
 		shop:      &edge.Shop{Reference: refs, Keyring: d.Keyring, Now: d.Now},
@@ -71,6 +78,7 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 // Register adds the gRPC services to the public and the internal listener.
 func (s *Service) Register(public, internal grpc.ServiceRegistrar) {
 	orderv1.RegisterOrderServiceServer(public, s.orders)
+	orderv1.RegisterCustomerServiceServer(public, s.customers)
 	orderv1.RegisterCatalogServiceServer(public, s.catalog)
 	orderv1.RegisterMerchantServiceServer(public, s.merchants)
 	orderv1.RegisterShopServiceServer(public, s.shop)

@@ -18,6 +18,7 @@ import (
 	"quittance/pkg/returns"
 	"quittance/pkg/rpc"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	"quittance/services/order/internal/customers"
 	"quittance/services/order/internal/order"
 	"quittance/services/order/internal/orders"
 )
@@ -29,6 +30,7 @@ const watchPoll = 500 * time.Millisecond
 type Orders struct {
 	orderv1.UnimplementedOrderServiceServer
 	Orders    *orders.Orders
+	Customers *customers.Customers
 	Reference *reference.Owner
 	// PayURL is the public base URL of the pay pages.
 	PayURL string
@@ -92,11 +94,11 @@ func requestHash(req *orderv1.CreateOrderRequest) (string, error) {
 // build prices an order from the catalogue.
 func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *orderv1.CreateOrderRequest) (*order.Order, error) {
 	var v fault.Validation
+	m, err := s.Reference.Merchant(ctx, merchantID)
+	if err != nil {
+		return nil, err
+	}
 	if raw := req.GetReturnUrl(); raw != "" {
-		m, err := s.Reference.Merchant(ctx, merchantID)
-		if err != nil {
-			return nil, err
-		}
 		if err := returns.Allowed(raw, m.GetReturnUrlAllowList()); err != nil {
 			v.Check(false, "return_url", "%v", err)
 		}
@@ -107,7 +109,7 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 			Email: req.GetCustomer().GetEmail(), Name: req.GetCustomer().GetName(), Locale: req.GetCustomer().GetLocale(),
 		},
 		Prepaid: req.GetPrepaid(), ReturnURL: req.GetReturnUrl(), Metadata: req.GetMetadata(),
-		User: req.GetUserId(), Method: req.GetPaymentMethod(),
+		User: req.GetUserId(), Method: req.GetPaymentMethod(), CancelOnFailure: m.GetPolicy().GetCancelOnFailure(),
 	}
 	for i, it := range req.GetItems() {
 		field := fmt.Sprintf("items[%d]", i)

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"fmt"
 	"time"
 
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
@@ -24,4 +25,17 @@ func (o *Order) Fulfill(f *eventv1.FulfillmentChanged) bool {
 		}
 	}
 	return news
+}
+
+// Assign connects the order to a customer. It reports whether that is news;
+// ErrState if it is another customer's.
+func (o *Order) Assign(customer string) (bool, error) {
+	switch o.CustomerID {
+	case "":
+		o.CustomerID = customer
+		return true, nil
+	case customer:
+		return false, nil
+	}
+	return false, fmt.Errorf("assign an order of another customer: %w", ErrState)
 }

@@ -51,6 +51,10 @@ type Order struct {
 	// back with success by the fulfilment URL.
 	User      string    `json:"user,omitempty"`
 	Fulfilled time.Time `json:"fulfilled,omitzero"`
+	// CustomerID is the customer that the merchant assigned.
+	CustomerID string `json:"customer_id,omitempty"`
+	// CancelOnFailure is the shop's policy when the order was created.
+	CancelOnFailure bool `json:"cancel_on_failure,omitempty"`
 	// TokenHash finds the order by the token in the customer's links, which is
 	// derived and never stored.
 	TokenHash string `json:"token_hash"`

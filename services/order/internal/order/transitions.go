@@ -256,7 +256,7 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 		return nil
 	}
 	o.PaymentProblem = reason
-	return []Announcement{o.announceAttempt(event.PaymentFailed, f, now)}
+	return append([]Announcement{o.announceAttempt(event.PaymentFailed, f, now)}, o.giveUp(f, now)...)
 }
 
 // givenBack: money went back to the customer, or never stayed.

@@ -22,7 +22,7 @@ func (o *Order) View() *orderv1.Order {
 		ReturnUrl: o.ReturnURL, PaidAttemptId: o.PaidBy, Sequence: o.Sequence, Metadata: o.Metadata,
 		DeliveryProblem: o.DeliveryProblem, PaymentProblem: o.PaymentProblem,
 	}
-	v.UserId = o.User
+	v.UserId, v.CustomerId = o.User, o.CustomerID
 	if o.Method != "" || !o.Fulfilled.IsZero() {
 		v.Fulfillment = &orderv1.Fulfillment{PaymentMethod: o.Method, FulfillTime: stamp(o.Fulfilled)}
 	}

@@ -36,6 +36,8 @@ type Merchant struct {
 	ReturnUrlAllowList []string `protobuf:"bytes,4,rep,name=return_url_allow_list,json=returnUrlAllowList,proto3" json:"return_url_allow_list,omitempty"`
 	// Which return key is in use; PutMerchant leaves it as it is.
 	ReturnSigning *ReturnSigning `protobuf:"bytes,10,opt,name=return_signing,json=returnSigning,proto3" json:"return_signing,omitempty"`
+	// How the shop wants orders to be treated.
+	Policy *ShopPolicy `protobuf:"bytes,11,opt,name=policy,proto3" json:"policy,omitempty"`
 	// What customers' pages look like and say of the seller.
 	Storefront *Storefront `protobuf:"bytes,20,opt,name=storefront,proto3" json:"storefront,omitempty"`
 	// Money that an order can't use (a second payment, one after the order was
@@ -108,6 +110,13 @@ func (x *Merchant) GetReturnUrlAllowList() []string {
 func (x *Merchant) GetReturnSigning() *ReturnSigning {
 	if x != nil {
 		return x.ReturnSigning
+	}
+	return nil
+}
+
+func (x *Merchant) GetPolicy() *ShopPolicy {
+	if x != nil {
+		return x.Policy
 	}
 	return nil
 }
@@ -246,6 +255,64 @@ func (x *Storefront) GetSignedLinksOnly() bool {
 	return false
 }
 
+// ShopPolicy is how a shop wants its orders to be treated.
+type ShopPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A payment that the provider says has failed or was canceled cancels an order
+	// that no other payment is under way for (as WooCommerce does). Off: the order
+	// stays open for another try. Counts for orders created from then on.
+	CancelOnFailure bool `protobuf:"varint,1,opt,name=cancel_on_failure,json=cancelOnFailure,proto3" json:"cancel_on_failure,omitempty"`
+	// No payment is started for an order whose licence pool is known to be too
+	// empty. Off, or stock can't be told now: it is started.
+	CheckStock    bool `protobuf:"varint,2,opt,name=check_stock,json=checkStock,proto3" json:"check_stock,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShopPolicy) Reset() {
+	*x = ShopPolicy{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShopPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShopPolicy) ProtoMessage() {}
+
+func (x *ShopPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShopPolicy.ProtoReflect.Descriptor instead.
+func (*ShopPolicy) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ShopPolicy) GetCancelOnFailure() bool {
+	if x != nil {
+		return x.CancelOnFailure
+	}
+	return false
+}
+
+func (x *ShopPolicy) GetCheckStock() bool {
+	if x != nil {
+		return x.CheckStock
+	}
+	return false
+}
+
 // ReturnSigning says which of a merchant's return keys are in use. The keys
 // themselves are derived where they are needed and stored nowhere.
 type ReturnSigning struct {
@@ -260,7 +327,7 @@ type ReturnSigning struct {
 
 func (x *ReturnSigning) Reset() {
 	*x = ReturnSigning{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +339,7 @@ func (x *ReturnSigning) String() string {
 func (*ReturnSigning) ProtoMessage() {}
 
 func (x *ReturnSigning) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +352,7 @@ func (x *ReturnSigning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReturnSigning.ProtoReflect.Descriptor instead.
 func (*ReturnSigning) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{2}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ReturnSigning) GetGeneration() int64 {
@@ -310,7 +377,7 @@ type GetReturnKeyRequest struct {
 
 func (x *GetReturnKeyRequest) Reset() {
 	*x = GetReturnKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -322,7 +389,7 @@ func (x *GetReturnKeyRequest) String() string {
 func (*GetReturnKeyRequest) ProtoMessage() {}
 
 func (x *GetReturnKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -335,7 +402,7 @@ func (x *GetReturnKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReturnKeyRequest.ProtoReflect.Descriptor instead.
 func (*GetReturnKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
 }
 
 type RotateReturnKeyRequest struct {
@@ -349,7 +416,7 @@ type RotateReturnKeyRequest struct {
 
 func (x *RotateReturnKeyRequest) Reset() {
 	*x = RotateReturnKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +428,7 @@ func (x *RotateReturnKeyRequest) String() string {
 func (*RotateReturnKeyRequest) ProtoMessage() {}
 
 func (x *RotateReturnKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +441,7 @@ func (x *RotateReturnKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateReturnKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateReturnKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RotateReturnKeyRequest) GetOverlap() *durationpb.Duration {
@@ -398,7 +465,7 @@ type ReturnKey struct {
 
 func (x *ReturnKey) Reset() {
 	*x = ReturnKey{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -410,7 +477,7 @@ func (x *ReturnKey) String() string {
 func (*ReturnKey) ProtoMessage() {}
 
 func (x *ReturnKey) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -423,7 +490,7 @@ func (x *ReturnKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReturnKey.ProtoReflect.Descriptor instead.
 func (*ReturnKey) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ReturnKey) GetKey() string {
@@ -456,7 +523,7 @@ type PutMerchantRequest struct {
 
 func (x *PutMerchantRequest) Reset() {
 	*x = PutMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +535,7 @@ func (x *PutMerchantRequest) String() string {
 func (*PutMerchantRequest) ProtoMessage() {}
 
 func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +548,7 @@ func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutMerchantRequest.ProtoReflect.Descriptor instead.
 func (*PutMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PutMerchantRequest) GetMerchant() *Merchant {
@@ -500,7 +567,7 @@ type GetMerchantRequest struct {
 
 func (x *GetMerchantRequest) Reset() {
 	*x = GetMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +579,7 @@ func (x *GetMerchantRequest) String() string {
 func (*GetMerchantRequest) ProtoMessage() {}
 
 func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +592,7 @@ func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMerchantRequest.ProtoReflect.Descriptor instead.
 func (*GetMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{7}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetMerchantRequest) GetMerchantId() string {
@@ -546,7 +613,7 @@ type RotateAPIKeyRequest struct {
 
 func (x *RotateAPIKeyRequest) Reset() {
 	*x = RotateAPIKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +625,7 @@ func (x *RotateAPIKeyRequest) String() string {
 func (*RotateAPIKeyRequest) ProtoMessage() {}
 
 func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +638,7 @@ func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{8}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RotateAPIKeyRequest) GetMerchantId() string {
@@ -597,7 +664,7 @@ type RotateAPIKeyResponse struct {
 
 func (x *RotateAPIKeyResponse) Reset() {
 	*x = RotateAPIKeyResponse{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +676,7 @@ func (x *RotateAPIKeyResponse) String() string {
 func (*RotateAPIKeyResponse) ProtoMessage() {}
 
 func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +689,7 @@ func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{9}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RotateAPIKeyResponse) GetApiKey() string {
@@ -651,7 +718,7 @@ type ProviderAccount struct {
 
 func (x *ProviderAccount) Reset() {
 	*x = ProviderAccount{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +730,7 @@ func (x *ProviderAccount) String() string {
 func (*ProviderAccount) ProtoMessage() {}
 
 func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +743,7 @@ func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderAccount.ProtoReflect.Descriptor instead.
 func (*ProviderAccount) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{10}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ProviderAccount) GetId() string {
@@ -732,7 +799,7 @@ type PutProviderAccountRequest struct {
 
 func (x *PutProviderAccountRequest) Reset() {
 	*x = PutProviderAccountRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +811,7 @@ func (x *PutProviderAccountRequest) String() string {
 func (*PutProviderAccountRequest) ProtoMessage() {}
 
 func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +824,7 @@ func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProviderAccountRequest.ProtoReflect.Descriptor instead.
 func (*PutProviderAccountRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{11}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PutProviderAccountRequest) GetAccount() *ProviderAccount {
@@ -778,14 +845,15 @@ var File_quittance_order_v1_merchant_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\n" +
-	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\xb1\x02\n" +
+	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\xe9\x02\n" +
 	"\bMerchant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmail_from\x18\x03 \x01(\tR\bmailFrom\x121\n" +
 	"\x15return_url_allow_list\x18\x04 \x03(\tR\x12returnUrlAllowList\x12H\n" +
 	"\x0ereturn_signing\x18\n" +
-	" \x01(\v2!.quittance.order.v1.ReturnSigningR\rreturnSigning\x12>\n" +
+	" \x01(\v2!.quittance.order.v1.ReturnSigningR\rreturnSigning\x126\n" +
+	"\x06policy\x18\v \x01(\v2\x1e.quittance.order.v1.ShopPolicyR\x06policy\x12>\n" +
 	"\n" +
 	"storefront\x18\x14 \x01(\v2\x1e.quittance.order.v1.StorefrontR\n" +
 	"storefront\x12'\n" +
@@ -801,7 +869,12 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\rterms_version\x18\x06 \x01(\tR\ftermsVersion\x12#\n" +
 	"\rsupport_email\x18\a \x01(\tR\fsupportEmail\x12#\n" +
 	"\rshow_licenses\x18\b \x01(\bR\fshowLicenses\x12*\n" +
-	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"}\n" +
+	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"Y\n" +
+	"\n" +
+	"ShopPolicy\x12*\n" +
+	"\x11cancel_on_failure\x18\x01 \x01(\bR\x0fcancelOnFailure\x12\x1f\n" +
+	"\vcheck_stock\x18\x02 \x01(\bR\n" +
+	"checkStock\"}\n" +
 	"\rReturnSigning\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x03R\n" +
@@ -864,53 +937,55 @@ func file_quittance_order_v1_merchant_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_merchant_proto_rawDescData
 }
 
-var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_quittance_order_v1_merchant_proto_goTypes = []any{
 	(*Merchant)(nil),                  // 0: quittance.order.v1.Merchant
 	(*Storefront)(nil),                // 1: quittance.order.v1.Storefront
-	(*ReturnSigning)(nil),             // 2: quittance.order.v1.ReturnSigning
-	(*GetReturnKeyRequest)(nil),       // 3: quittance.order.v1.GetReturnKeyRequest
-	(*RotateReturnKeyRequest)(nil),    // 4: quittance.order.v1.RotateReturnKeyRequest
-	(*ReturnKey)(nil),                 // 5: quittance.order.v1.ReturnKey
-	(*PutMerchantRequest)(nil),        // 6: quittance.order.v1.PutMerchantRequest
-	(*GetMerchantRequest)(nil),        // 7: quittance.order.v1.GetMerchantRequest
-	(*RotateAPIKeyRequest)(nil),       // 8: quittance.order.v1.RotateAPIKeyRequest
-	(*RotateAPIKeyResponse)(nil),      // 9: quittance.order.v1.RotateAPIKeyResponse
-	(*ProviderAccount)(nil),           // 10: quittance.order.v1.ProviderAccount
-	(*PutProviderAccountRequest)(nil), // 11: quittance.order.v1.PutProviderAccountRequest
-	nil,                               // 12: quittance.order.v1.ProviderAccount.SettingsEntry
-	nil,                               // 13: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	(*timestamppb.Timestamp)(nil),     // 14: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 15: google.protobuf.Duration
+	(*ShopPolicy)(nil),                // 2: quittance.order.v1.ShopPolicy
+	(*ReturnSigning)(nil),             // 3: quittance.order.v1.ReturnSigning
+	(*GetReturnKeyRequest)(nil),       // 4: quittance.order.v1.GetReturnKeyRequest
+	(*RotateReturnKeyRequest)(nil),    // 5: quittance.order.v1.RotateReturnKeyRequest
+	(*ReturnKey)(nil),                 // 6: quittance.order.v1.ReturnKey
+	(*PutMerchantRequest)(nil),        // 7: quittance.order.v1.PutMerchantRequest
+	(*GetMerchantRequest)(nil),        // 8: quittance.order.v1.GetMerchantRequest
+	(*RotateAPIKeyRequest)(nil),       // 9: quittance.order.v1.RotateAPIKeyRequest
+	(*RotateAPIKeyResponse)(nil),      // 10: quittance.order.v1.RotateAPIKeyResponse
+	(*ProviderAccount)(nil),           // 11: quittance.order.v1.ProviderAccount
+	(*PutProviderAccountRequest)(nil), // 12: quittance.order.v1.PutProviderAccountRequest
+	nil,                               // 13: quittance.order.v1.ProviderAccount.SettingsEntry
+	nil,                               // 14: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	(*timestamppb.Timestamp)(nil),     // 15: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 16: google.protobuf.Duration
 }
 var file_quittance_order_v1_merchant_proto_depIdxs = []int32{
-	2,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
-	1,  // 1: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
-	14, // 2: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
-	15, // 3: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
-	14, // 4: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 5: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
-	15, // 6: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
-	12, // 7: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
-	10, // 8: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
-	13, // 9: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	6,  // 10: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
-	7,  // 11: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
-	8,  // 12: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
-	11, // 13: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
-	3,  // 14: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
-	4,  // 15: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
-	0,  // 16: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
-	0,  // 17: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
-	9,  // 18: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
-	10, // 19: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
-	5,  // 20: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
-	5,  // 21: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
-	16, // [16:22] is the sub-list for method output_type
-	10, // [10:16] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	3,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
+	2,  // 1: quittance.order.v1.Merchant.policy:type_name -> quittance.order.v1.ShopPolicy
+	1,  // 2: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
+	15, // 3: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
+	16, // 4: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
+	15, // 5: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 6: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
+	16, // 7: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
+	13, // 8: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
+	11, // 9: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
+	14, // 10: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	7,  // 11: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
+	8,  // 12: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
+	9,  // 13: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
+	12, // 14: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
+	4,  // 15: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
+	5,  // 16: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
+	0,  // 17: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
+	0,  // 18: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
+	10, // 19: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
+	11, // 20: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
+	6,  // 21: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
+	6,  // 22: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
+	17, // [17:23] is the sub-list for method output_type
+	11, // [11:17] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_merchant_proto_init() }
@@ -924,7 +999,7 @@ func file_quittance_order_v1_merchant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_merchant_proto_rawDesc), len(file_quittance_order_v1_merchant_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -585,7 +585,9 @@ type Order struct {
 	Operations  []*Operation `protobuf:"bytes,23,rep,name=operations,proto3" json:"operations,omitempty"`
 	Fulfillment *Fulfillment `protobuf:"bytes,27,opt,name=fulfillment,proto3" json:"fulfillment,omitempty"`
 	// The merchant's own id of the logged-in user who bought, empty if not known.
-	UserId        string `protobuf:"bytes,28,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	UserId string `protobuf:"bytes,28,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Customer that AssignUser connected, empty before that.
+	CustomerId    string `protobuf:"bytes,29,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -791,6 +793,13 @@ func (x *Order) GetFulfillment() *Fulfillment {
 func (x *Order) GetUserId() string {
 	if x != nil {
 		return x.UserId
+	}
+	return ""
+}
+
+func (x *Order) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
 	}
 	return ""
 }
@@ -1667,7 +1676,7 @@ var File_quittance_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x1equittance/order/v1/order.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\"\xf1\x02\n" +
+	"\x1equittance/order/v1/order.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a!quittance/order/v1/customer.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\"\xf1\x02\n" +
 	"\x04Line\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x1d\n" +
 	"\n" +
@@ -1688,7 +1697,7 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x12<\n" +
-	"\bdecision\x18\x04 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\xde\t\n" +
+	"\bdecision\x18\x04 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\xff\t\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +
@@ -1720,7 +1729,9 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"operations\x18\x17 \x03(\v2\x1d.quittance.order.v1.OperationR\n" +
 	"operations\x12A\n" +
 	"\vfulfillment\x18\x1b \x01(\v2\x1f.quittance.order.v1.FulfillmentR\vfulfillment\x12\x17\n" +
-	"\auser_id\x18\x1c \x01(\tR\x06userId\x1a;\n" +
+	"\auser_id\x18\x1c \x01(\tR\x06userId\x12\x1f\n" +
+	"\vcustomer_id\x18\x1d \x01(\tR\n" +
+	"customerId\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"s\n" +
@@ -1818,7 +1829,7 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\fHoldDecision\x12\x1d\n" +
 	"\x19HOLD_DECISION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14HOLD_DECISION_ACCEPT\x10\x01\x12\x18\n" +
-	"\x14HOLD_DECISION_REFUND\x10\x022\xbc\x06\n" +
+	"\x14HOLD_DECISION_REFUND\x10\x022\x9f\a\n" +
 	"\fOrderService\x12V\n" +
 	"\vCreateOrder\x12&.quittance.order.v1.CreateOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12P\n" +
 	"\bGetOrder\x12#.quittance.order.v1.GetOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12a\n" +
@@ -1827,7 +1838,9 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\n" +
 	"WatchOrder\x12%.quittance.order.v1.WatchOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x020\x01\x12a\n" +
 	"\n" +
-	"ListEvents\x12%.quittance.order.v1.ListEventsRequest\x1a&.quittance.order.v1.ListEventsResponse\"\x04\xe8\xe0\x18\x02\x12V\n" +
+	"ListEvents\x12%.quittance.order.v1.ListEventsRequest\x1a&.quittance.order.v1.ListEventsResponse\"\x04\xe8\xe0\x18\x02\x12a\n" +
+	"\n" +
+	"AssignUser\x12%.quittance.order.v1.AssignUserRequest\x1a&.quittance.order.v1.AssignUserResponse\"\x04\xe8\xe0\x18\x02\x12V\n" +
 	"\vCancelOrder\x12&.quittance.order.v1.CancelOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12V\n" +
 	"\vResolveHold\x12&.quittance.order.v1.ResolveHoldRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12V\n" +
 	"\vRefundOrder\x12&.quittance.order.v1.RefundOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12\\\n" +
@@ -1878,6 +1891,8 @@ var file_quittance_order_v1_order_proto_goTypes = []any{
 	(*Money)(nil),                 // 25: quittance.order.v1.Money
 	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
 	(*Operation)(nil),             // 27: quittance.order.v1.Operation
+	(*AssignUserRequest)(nil),     // 28: quittance.order.v1.AssignUserRequest
+	(*AssignUserResponse)(nil),    // 29: quittance.order.v1.AssignUserResponse
 }
 var file_quittance_order_v1_order_proto_depIdxs = []int32{
 	25, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
@@ -1915,21 +1930,23 @@ var file_quittance_order_v1_order_proto_depIdxs = []int32{
 	13, // 32: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
 	15, // 33: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
 	16, // 34: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
-	19, // 35: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
-	20, // 36: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
-	21, // 37: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
-	22, // 38: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
-	8,  // 39: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
-	8,  // 40: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
-	14, // 41: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
-	8,  // 42: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
-	18, // 43: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
-	8,  // 44: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
-	8,  // 45: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
-	8,  // 46: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
-	8,  // 47: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
-	39, // [39:48] is the sub-list for method output_type
-	30, // [30:39] is the sub-list for method input_type
+	28, // 35: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
+	19, // 36: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
+	20, // 37: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
+	21, // 38: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
+	22, // 39: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
+	8,  // 40: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
+	8,  // 41: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
+	14, // 42: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
+	8,  // 43: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
+	18, // 44: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
+	29, // 45: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
+	8,  // 46: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
+	8,  // 47: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
+	8,  // 48: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
+	8,  // 49: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
+	40, // [40:50] is the sub-list for method output_type
+	30, // [30:40] is the sub-list for method input_type
 	30, // [30:30] is the sub-list for extension type_name
 	30, // [30:30] is the sub-list for extension extendee
 	0,  // [0:30] is the sub-list for field type_name
@@ -1940,6 +1957,7 @@ func file_quittance_order_v1_order_proto_init() {
 	if File_quittance_order_v1_order_proto != nil {
 		return
 	}
+	file_quittance_order_v1_customer_proto_init()
 	file_quittance_order_v1_money_proto_init()
 	file_quittance_order_v1_operation_proto_init()
 	type x struct{}

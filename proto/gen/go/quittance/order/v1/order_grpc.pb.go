@@ -24,6 +24,7 @@ const (
 	OrderService_ListOrders_FullMethodName     = "/quittance.order.v1.OrderService/ListOrders"
 	OrderService_WatchOrder_FullMethodName     = "/quittance.order.v1.OrderService/WatchOrder"
 	OrderService_ListEvents_FullMethodName     = "/quittance.order.v1.OrderService/ListEvents"
+	OrderService_AssignUser_FullMethodName     = "/quittance.order.v1.OrderService/AssignUser"
 	OrderService_CancelOrder_FullMethodName    = "/quittance.order.v1.OrderService/CancelOrder"
 	OrderService_ResolveHold_FullMethodName    = "/quittance.order.v1.OrderService/ResolveHold"
 	OrderService_RefundOrder_FullMethodName    = "/quittance.order.v1.OrderService/RefundOrder"
@@ -50,6 +51,10 @@ type OrderServiceClient interface {
 	// order in which the orders last changed. An event may be listed again;
 	// its id is stable.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
+	// AssignUser connects an order to a customer of the merchant, who is made if
+	// there is none with that address or number. Repeating it gives the same
+	// answer; FAILED_PRECONDITION if the order is another customer's.
+	AssignUser(ctx context.Context, in *AssignUserRequest, opts ...grpc.CallOption) (*AssignUserResponse, error)
 	// CancelOrder cancels an unpaid order, or one whose money is only reserved and
 	// of which nothing is delivered: the reservation is canceled then.
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*Order, error)
@@ -133,6 +138,16 @@ func (c *orderServiceClient) ListEvents(ctx context.Context, in *ListEventsReque
 	return out, nil
 }
 
+func (c *orderServiceClient) AssignUser(ctx context.Context, in *AssignUserRequest, opts ...grpc.CallOption) (*AssignUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AssignUserResponse)
+	err := c.cc.Invoke(ctx, OrderService_AssignUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *orderServiceClient) CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*Order, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Order)
@@ -193,6 +208,10 @@ type OrderServiceServer interface {
 	// order in which the orders last changed. An event may be listed again;
 	// its id is stable.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
+	// AssignUser connects an order to a customer of the merchant, who is made if
+	// there is none with that address or number. Repeating it gives the same
+	// answer; FAILED_PRECONDITION if the order is another customer's.
+	AssignUser(context.Context, *AssignUserRequest) (*AssignUserResponse, error)
 	// CancelOrder cancels an unpaid order, or one whose money is only reserved and
 	// of which nothing is delivered: the reservation is canceled then.
 	CancelOrder(context.Context, *CancelOrderRequest) (*Order, error)
@@ -231,6 +250,9 @@ func (UnimplementedOrderServiceServer) WatchOrder(*WatchOrderRequest, grpc.Serve
 }
 func (UnimplementedOrderServiceServer) ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEvents not implemented")
+}
+func (UnimplementedOrderServiceServer) AssignUser(context.Context, *AssignUserRequest) (*AssignUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AssignUser not implemented")
 }
 func (UnimplementedOrderServiceServer) CancelOrder(context.Context, *CancelOrderRequest) (*Order, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelOrder not implemented")
@@ -348,6 +370,24 @@ func _OrderService_ListEvents_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrderService_AssignUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AssignUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).AssignUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_AssignUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).AssignUser(ctx, req.(*AssignUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OrderService_CancelOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CancelOrderRequest)
 	if err := dec(in); err != nil {
@@ -442,6 +482,10 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListEvents",
 			Handler:    _OrderService_ListEvents_Handler,
+		},
+		{
+			MethodName: "AssignUser",
+			Handler:    _OrderService_AssignUser_Handler,
 		},
 		{
 			MethodName: "CancelOrder",
