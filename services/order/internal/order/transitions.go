@@ -251,7 +251,7 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 		o.Payment, o.PaymentProblem = orderv1.PaymentState_PAYMENT_STATE_CANCELED, reason
 		return []Announcement{o.announceAttempt(event.OrderCanceled, f, now)}
 	case questioned, reserved:
-		return o.released(reason, f.GetAttemptId(), f.GetRevision(), now)
+		return append(o.released(reason, f.GetAttemptId(), f.GetRevision(), now), o.giveUp(f, now)...)
 	case o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID, over(before.Outcome):
 		return nil
 	}
