@@ -35,6 +35,9 @@ func (w *world) live() {
 	for _, r := range w.plan.Refills {
 		w.spawn(func() { w.refill(r) })
 	}
+	for _, at := range w.plan.Desk {
+		w.spawn(func() { w.shop.clerk(at) })
+	}
 	w.awake(time.Now().Add(w.plan.Length), nil)
 	for w.left.Load() > 0 {
 		w.awake(far, w.gone)
@@ -67,6 +70,7 @@ func (w *world) late() {
 			w.spawn(func() { w.shop.payLate(b) })
 		}
 	}
+	w.spawn(func() { w.shop.clerk(lateLength) })
 	w.awake(at.Add(lateLength), nil)
 	for w.left.Load() > 0 {
 		w.awake(far, w.gone)

@@ -94,8 +94,8 @@ func (p *provider) deliver(s *sale, n notice, query string) bool {
 
 // told reports that we have acknowledged a notice of the sale, whether the
 // provider heard it or not.
-func (p *provider) told(s *sale, is func(key string) bool) bool {
-	return slices.ContainsFunc(p.acks, func(a acknowledgement) bool { return a.reference == s.reference && is(a.notice) })
+func (p *provider) told(s *sale, n notice) bool {
+	return slices.Contains(p.acks, acknowledgement{s.reference, n.key()})
 }
 
 // usurped reports that the status API names this sale for another one, too.

@@ -17,6 +17,8 @@ type Plan struct {
 	// Stock is how many keys each pool has at first; Refills come later.
 	Stock   map[string]int
 	Refills []Refill
+	// Desk is when the merchant looks after orders.
+	Desk []time.Duration
 	// Late is when customers of expired orders pay, 0: the history ends before.
 	Late time.Duration
 }
@@ -33,6 +35,10 @@ type OrderPlan struct {
 	Visits      []Visit
 	// Tabs: the visits are made in several browser tabs at once.
 	Tabs bool
+	// Hold is what the merchant decides about a mismatch; Refund is the part of the
+	// price that the merchant gives back, as a divisor, 0: nothing.
+	Hold   Resolution
+	Refund int64
 	// PaysLate: the customer pays an order that has expired.
 	PaysLate bool
 }

@@ -58,9 +58,9 @@ type sale struct {
 	shown time.Time
 	// lies is another sale that the status API names instead of this one.
 	lies *sale
-	// returned is how much went back, part of it at first, in so many notices.
-	returned, part money.Amount
-	returns        int
+	// returned is how much went back, in these notices.
+	returned money.Amount
+	returns  []notice
 	// acked: one of our answers to the purchase's postback arrived, and was OK.
 	acked bool
 }
@@ -132,7 +132,13 @@ func (p *provider) change(s *sale, f func()) {
 }
 
 // decline notes a failed payment.
-func (p *provider) decline(s *sale) { p.change(s, func() { s.word = wordDeclined }) }
+func (p *provider) decline(s *sale) {
+	p.change(s, func() {
+		if s.approved.IsZero() {
+			s.word = wordDeclined
+		}
+	})
+}
 
 // open notes that the payment is frozen for a review, or that the money is
 // reserved only.
@@ -146,7 +152,15 @@ func (p *provider) open(s *sale, v Visit, word string) {
 
 // void gives up a reservation.
 func (p *provider) void(s *sale) {
-	p.change(s, func() { s.word = wordVoid })
+	over := false
+	p.change(s, func() {
+		if over = !s.approved.IsZero(); !over {
+			s.word = wordVoid
+		}
+	})
+	if over {
+		return
+	}
 	p.tell(s, notice{event: "void", amount: s.ordered})
 }
 
@@ -162,7 +176,7 @@ func (p *provider) number(s *sale) {
 func (p *provider) approve(s *sale, v Visit, amount money.Amount) bool {
 	already := false
 	p.change(s, func() {
-		if already = !s.approved.IsZero(); already {
+		if already = !s.approved.IsZero() || s.word == wordVoid; already {
 			return
 		}
 		p.number(s)
@@ -184,53 +198,43 @@ func (p *provider) approve(s *sale, v Visit, amount money.Amount) bool {
 	if v.Part > 0 && amount.Minor > 1 {
 		p.w.spawn(func() {
 			p.w.rest(v.Part)
-			p.givePart(s)
+			p.giveBack(s, money.Amount{Minor: 1 + s.captured.Minor/3, Currency: s.captured.Currency}, "credit")
 		})
 	}
 	if v.GiveBack > 0 {
 		p.w.spawn(func() {
 			p.w.rest(v.GiveBack)
-			p.giveBack(s, v.Chargeback)
+			event := "credit"
+			if v.Chargeback {
+				event = "chargeback"
+			}
+			p.giveBack(s, s.captured, event)
 		})
 	}
 	return true
 }
 
-// giveBack returns the money of a sale and tells us.
-func (p *provider) giveBack(s *sale, chargeback bool) {
-	word, event := wordRefunded, "credit"
-	if chargeback {
-		word, event = wordChargeback, "chargeback"
-	}
+// giveBack returns money of a sale, all that is left if there isn't more, and
+// tells us. While some is left the status API goes on to say that it is approved.
+func (p *provider) giveBack(s *sale, amount money.Amount, event string) {
 	n := notice{event: event}
 	p.change(s, func() {
-		if s.word == wordApproved {
-			n.amount = money.Amount{Minor: s.captured.Minor - s.returned.Minor, Currency: s.captured.Currency}
-			s.word, s.returned = word, s.captured
-			s.returns++
-			n.nth = s.returns
+		if s.word != wordApproved {
+			return
+		}
+		n.amount = money.Amount{Minor: min(amount.Minor, s.captured.Minor-s.returned.Minor), Currency: s.captured.Currency}
+		n.nth = len(s.returns) + 1
+		s.returns = append(s.returns, n)
+		s.returned = money.Amount{Minor: s.returned.Minor + n.amount.Minor, Currency: n.amount.Currency}
+		if s.returned == s.captured {
+			s.word = wordRefunded
+			if event == "chargeback" {
+				s.word = wordChargeback
+			}
 		}
 	})
-	if n.nth > 0 {
-		p.w.note("provider: %s of a sale, %s", event, n.amount)
-		p.tell(s, n)
-	}
-}
-
-// givePart returns a third of the money of a sale and tells us; the status API
-// goes on to say that it is approved.
-func (p *provider) givePart(s *sale) {
-	n := notice{event: "credit"}
-	p.change(s, func() {
-		if s.word == wordApproved && s.returned.Minor == 0 {
-			s.part = money.Amount{Minor: 1 + s.captured.Minor/3, Currency: s.captured.Currency}
-			s.returned, n.amount = s.part, s.part
-			s.returns++
-			n.nth = s.returns
-		}
-	})
-	if n.nth > 0 {
-		p.w.note("provider: a part of a sale goes back, %s", n.amount)
+	if n.nth > 0 && s.account != bankID {
+		p.w.note("provider: %s of a sale, %s of %s", event, n.amount, s.captured)
 		p.tell(s, n)
 	}
 }

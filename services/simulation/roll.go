@@ -46,6 +46,9 @@ func NewPlan(seed uint64) Plan {
 			p.Stops = append(p.Stops, Stop{Service: service, At: between(r, 0, p.Length), Length: planDown(r)})
 		}
 	}
+	for range r.IntN(4) {
+		p.Desk = append(p.Desk, between(r, p.Length/4, 2*p.Length))
+	}
 	if chance(r, 0.08) {
 		p.goesOn(r)
 	}
@@ -92,6 +95,10 @@ func planOrder(r *rand.Rand, length time.Duration) OrderPlan {
 	}
 	if chance(r, 0.05) {
 		o.CancelAfter = between(r, time.Second, length)
+	}
+	o.Hold = []Resolution{LeaveHold, AcceptHold, RefundHold}[r.IntN(3)]
+	if chance(r, 0.15) {
+		o.Refund = 1 + r.Int64N(3)
 	}
 	if o.Prepaid {
 		return o

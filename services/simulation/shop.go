@@ -29,6 +29,8 @@ type bought struct {
 	email string
 	plan  OrderPlan
 	total money.Amount
+	// accepted: the merchant took money as it was, or tried to.
+	accepted bool
 	// attempts are the references under which the provider may have a sale.
 	attempts []string
 }
