@@ -178,7 +178,8 @@ func (w *world) operate() (next time.Time) {
 	return next
 }
 
-// next is when something happens next; zero: nothing will.
+// next is when something happens next; zero: nothing will. Catching up, which is
+// due for ever, counts while there may be something new to read.
 func (w *world) next() time.Time {
 	next := w.bus.Next()
 	w.places(func(p *place) {
@@ -188,7 +189,10 @@ func (w *world) next() time.Time {
 			return
 		}
 		for collection, s := range l.engine.stores {
-			if at, err := s.inner.NextDue(w.ctx); err == nil && collection != cursors {
+			if collection == cursors && p.node.turns.Load() >= enough {
+				continue
+			}
+			if at, err := s.inner.NextDue(w.ctx); err == nil {
 				next = earlier(next, at)
 			}
 		}

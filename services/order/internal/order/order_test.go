@@ -195,6 +195,69 @@ func TestPartlyGivenBackBeforeWeHeardOfIt(t *testing.T) {
 }
 
 // TestDelaysAreAnnouncedOncePerLine, whatever the reason says meanwhile.
+// TestReservedMoneyThatWentBackBeforeWeHeardThatItWasTaken: the order was
+// reserved when last heard of, with or without delivery on the strength of it.
+func TestReservedMoneyThatWentBackBeforeWeHeardThatItWasTaken(t *testing.T) {
+	for name, tc := range map[string]struct {
+		early bool
+		back  int64
+		want  PaymentState
+		says  []string
+	}{
+		"partly":                {false, 400, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, []string{event.PaymentSucceeded, event.OrderRefunded}},
+		"all of it":             {false, 1000, orderv1.PaymentState_PAYMENT_STATE_UNPAID, []string{event.PaymentFailed}},
+		"partly, and delivered": {true, 400, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, []string{event.OrderRefunded}},
+		"all, and delivered":    {true, 1000, orderv1.PaymentState_PAYMENT_STATE_REFUNDED, []string{event.OrderRefunded}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, _ := fresh(t, 1, false)
+			reserve := fact("pay_1", verificationv1.Outcome_OUTCOME_AUTHORIZED, 1, o)
+			reserve.DeliverOnAuthorized = tc.early
+			o.Verified(reserve, t0)
+			back := fact("pay_1", verificationv1.Outcome_OUTCOME_REFUNDED, 2, o)
+			back.Refunded = toProto(eur(tc.back))
+			out, _ := o.Verified(back, t0)
+			if o.Payment != tc.want || !slices.Equal(types(out), tc.says) {
+				t.Errorf("%v, %q", o.Payment, types(out))
+			}
+		})
+	}
+}
+
+// TestLateMoneyOfACanceledReservation: the order was canceled, the provider took
+// the money all the same, and a part of it went back. That brings nothing back.
+func TestLateMoneyOfACanceledReservation(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	o.Verified(fact("pay_1", verificationv1.Outcome_OUTCOME_AUTHORIZED, 1, o), t0)
+	if _, err := o.Cancel(t0); err != nil {
+		t.Fatal(err)
+	}
+	o.Verified(fact("pay_1", verificationv1.Outcome_OUTCOME_PAID, 2, o), t0)
+	back := fact("pay_1", verificationv1.Outcome_OUTCOME_REFUNDED, 3, o)
+	back.Refunded = toProto(eur(400))
+	out, _ := o.Verified(back, t0)
+	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD || o.PaidBy != "" || len(out) != 0 {
+		t.Errorf("%v, paid by %q, %q", o.Payment, o.PaidBy, types(out))
+	}
+}
+
+// TestAPartOfAcceptedMoneyGoesBack: the merchant took another amount for the
+// order; the provider's word on it stays a mismatch.
+func TestAPartOfAcceptedMoneyGoesBack(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	f := fact("pay_1", verificationv1.Outcome_OUTCOME_ON_HOLD, 1, o)
+	f.HoldReason, f.Captured = orderv1.HoldReason_HOLD_REASON_MISMATCH, toProto(eur(700))
+	o.Verified(f, t0)
+	if _, err := o.Resolve(orderv1.HoldDecision_HOLD_DECISION_ACCEPT, t0); err != nil {
+		t.Fatal(err)
+	}
+	f.Revision, f.Refunded = 2, toProto(eur(300))
+	out, _ := o.Verified(f, t0)
+	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED || !slices.Equal(types(out), []string{event.OrderRefunded}) {
+		t.Errorf("%v, %q", o.Payment, types(out))
+	}
+}
+
 func TestDelaysAreAnnouncedOncePerLine(t *testing.T) {
 	o, _ := fresh(t, 50, true)
 	all := []int32{}

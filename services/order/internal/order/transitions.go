@@ -53,11 +53,13 @@ func (o *Order) cancelReserved(now time.Time) ([]Announcement, error) {
 	if o.Delivery != orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED && o.Delivery != orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED {
 		return nil, fmt.Errorf("cancel an order of which something is delivered: %w", ErrState)
 	}
-	o.Payment = orderv1.PaymentState_PAYMENT_STATE_CANCELED
+	// The order is over: what its reservation still brings is late money.
+	attempt := o.PaidBy
+	o.Payment, o.PaidBy = orderv1.PaymentState_PAYMENT_STATE_CANCELED, ""
 	out := []Announcement{o.announce(event.OrderCanceled, now)}
 	return append(out, o.request(Operation{
-		ID: o.OperationID("cancel/" + o.PaidBy), Kind: orderv1.OperationKind_OPERATION_KIND_CANCEL, Attempt: o.PaidBy,
-		Amount: o.Attempts[o.PaidBy].Authorized, Cause: orderv1.OperationCause_OPERATION_CAUSE_MERCHANT,
+		ID: o.OperationID("cancel/" + attempt), Kind: orderv1.OperationKind_OPERATION_KIND_CANCEL, Attempt: attempt,
+		Amount: o.Attempts[attempt].Authorized, Cause: orderv1.OperationCause_OPERATION_CAUSE_MERCHANT,
 	}, now)...), nil
 }
 
@@ -116,6 +118,9 @@ func (o *Order) mean(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 	case verificationv1.Outcome_OUTCOME_AUTHORIZED:
 		return o.authorized(f, now)
 	case verificationv1.Outcome_OUTCOME_ON_HOLD:
+		if a.Accepted && o.PaidBy == f.GetAttemptId() && a.Refunded.Minor > before.Refunded.Minor {
+			return o.givenBack(f, before, a, now) // the merchant took the money as it was, and now some of it is gone
+		}
 		return o.questioned(f, now)
 	case verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
 		return o.givenBack(f, before, a, now)
@@ -248,7 +253,7 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 	case reserved && !o.AskedDelivery.IsZero():
 		// Delivery was asked for on the strength of an authorization that is
 		// gone: what is not delivered yet must not be.
-		o.Payment, o.PaymentProblem = orderv1.PaymentState_PAYMENT_STATE_CANCELED, reason
+		o.Payment, o.PaidBy, o.PaymentProblem = orderv1.PaymentState_PAYMENT_STATE_CANCELED, "", reason
 		return []Announcement{o.announceAttempt(event.OrderCanceled, f, now)}
 	case questioned, reserved:
 		return append(o.released(reason, f.GetAttemptId(), f.GetRevision(), now), o.giveUp(f, now)...)
@@ -262,9 +267,20 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 // givenBack: money went back to the customer, or never stayed.
 func (o *Order) givenBack(f *eventv1.PaymentVerified, before, a Attempt, now time.Time) []Announcement {
 	var out []Announcement
+	partly := a.Outcome == verificationv1.Outcome_OUTCOME_REFUNDED && a.Refunded.Minor < a.Captured.Minor
+	if o.PaidBy == f.GetAttemptId() && o.Payment == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED {
+		// Reserved money was taken, and went back before we heard that it was taken.
+		switch {
+		case partly:
+			if out = o.paid(f, before, now); o.Payment != orderv1.PaymentState_PAYMENT_STATE_PAID {
+				return out
+			}
+		case o.AskedDelivery.IsZero():
+			return o.failed(f, before, "the provider gave the money back", now)
+		}
+	}
 	if o.PaidBy != f.GetAttemptId() {
-		partly := a.Outcome == verificationv1.Outcome_OUTCOME_REFUNDED && a.Captured == o.Total && a.Refunded.Minor < a.Captured.Minor
-		if !partly {
+		if !partly || a.Captured != o.Total {
 			return o.failed(f, before, "the provider gave the money back", now)
 		}
 		// What is left of it counts as the whole did: it pays the order, comes

@@ -203,6 +203,9 @@ func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
 		if a.Amount != v.Amount {
 			f.Outcome, f.HoldReason = verificationv1.Outcome_OUTCOME_ON_HOLD, orderv1.HoldReason_HOLD_REASON_MISMATCH
 			f.Detail = fmt.Sprintf("the provider names %s, asked was %s", a.Amount, v.Amount)
+			if v.GivenBack.Currency == a.Amount.Currency {
+				f.Refunded = larger(v.GivenBack, a.Refunded)
+			}
 			return f
 		}
 		back := larger(v.GivenBack, a.Refunded)
