@@ -145,6 +145,9 @@ func (o *Order) accept(now time.Time) ([]Announcement, error) {
 		out := []Announcement{o.pay(attempt, a.Revision, now)}
 		if a.Refunded.Minor > 0 {
 			o.Payment = orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED
+			refunded := o.announce(event.OrderRefunded, now)
+			refunded.Attempt, refunded.Revision = attempt, a.Revision
+			out = append(out, refunded)
 		}
 		return append(out, o.extras(now)...), nil
 	}

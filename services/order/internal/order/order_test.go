@@ -256,6 +256,14 @@ func TestAPartOfAcceptedMoneyGoesBack(t *testing.T) {
 	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED || !slices.Equal(types(out), []string{event.OrderRefunded}) {
 		t.Errorf("%v, %q", o.Payment, types(out))
 	}
+	// The other way round, too: a part is gone, and the merchant takes the rest.
+	o, _ = fresh(t, 1, false)
+	o.Verified(f, t0)
+	out, err := o.Resolve(orderv1.HoldDecision_HOLD_DECISION_ACCEPT, t0)
+	if err != nil || o.Payment != orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED ||
+		!slices.Equal(types(out), []string{event.PaymentSucceeded, event.OrderRefunded}) {
+		t.Errorf("%v, %q, %v", o.Payment, types(out), err)
+	}
 }
 
 func TestDelaysAreAnnouncedOncePerLine(t *testing.T) {
