@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -36,21 +37,22 @@ const EnvPrefix = "QUITTANCE_"
 // Config is what every service's process needs to know.
 type Config struct {
 	// Mongo is the store if its URI is set; else it is a SQLite file in DataDir.
-	Mongo        mongo.Config `envPrefix:"MONGO_"`
-	DataDir      string       `env:"DATA_DIR" envDefault:".data" doc:"directory of the service's SQLite file, if MONGO_URI is not set"`
-	NATS         string       `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" doc:"servers of the bus, separated by commas"`
-	NATSUser     string       `env:"NATS_USER" doc:"user at the bus"`
-	NATSPassword seal.Secret  `env:"NATS_PASSWORD" doc:"password at the bus"`
-	Replicas     int          `env:"NATS_REPLICAS" envDefault:"1" doc:"replicas of the bus's streams; more than one needs a cluster"`
-	GRPCAddr     string       `env:"GRPC_ADDR" envDefault:":9090" doc:"listen address of the public gRPC API"`
-	InternalAddr string       `env:"INTERNAL_ADDR" envDefault:":9091" doc:"listen address of the internal gRPC API"`
-	HTTPAddr     string       `env:"HTTP_ADDR" envDefault:":8080" doc:"listen address of pages and callbacks, and of health and metrics without an admin address"`
-	AdminAddr    string       `env:"ADMIN_ADDR" doc:"listen address of /metrics, /readyz and /healthz, for operators only; the HTTP address if empty, else that has only /healthz"`
-	OrderAddr    string       `env:"ORDER_ADDR" envDefault:"127.0.0.1:9091" doc:"internal gRPC address of the order service; several replicas separated by commas, if no name has all of them"`
-	InternalTLS  string       `env:"INTERNAL_TLS_DIR" doc:"directory with ca.crt, tls.crt and tls.key: mutual TLS between services, with certificates that are read again when they change; none if empty"`
-	Keyring      seal.Secret  `env:"KEYRING,required" doc:"key-encryption keys, kid:base64,…; the same for all services"`
-	ServiceToken seal.Secret  `env:"SERVICE_TOKEN,required" doc:"credential between services; the same for all services"`
-	OperatorKey  seal.Secret  `env:"OPERATOR_KEY" doc:"the operator's API key (order service)"`
+	Mongo        mongo.Config   `envPrefix:"MONGO_"`
+	DataDir      string         `env:"DATA_DIR" envDefault:".data" doc:"directory of the service's SQLite file, if MONGO_URI is not set"`
+	NATS         string         `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" doc:"servers of the bus, separated by commas"`
+	NATSUser     string         `env:"NATS_USER" doc:"user at the bus"`
+	NATSPassword seal.Secret    `env:"NATS_PASSWORD" doc:"password at the bus"`
+	Replicas     int            `env:"NATS_REPLICAS" envDefault:"1" doc:"replicas of the bus's streams; more than one needs a cluster"`
+	GRPCAddr     string         `env:"GRPC_ADDR" envDefault:":9090" doc:"listen address of the public gRPC API"`
+	InternalAddr string         `env:"INTERNAL_ADDR" envDefault:":9091" doc:"listen address of the internal gRPC API"`
+	HTTPAddr     string         `env:"HTTP_ADDR" envDefault:":8080" doc:"listen address of pages and callbacks, and of health and metrics without an admin address"`
+	AdminAddr    string         `env:"ADMIN_ADDR" doc:"listen address of /metrics, /readyz and /healthz, for operators only; the HTTP address if empty, else that has only /healthz"`
+	Proxies      []netip.Prefix `env:"TRUSTED_PROXIES" doc:"networks of the reverse proxies in front of the HTTP address, such as 10.0.0.0/8: only they may say who the client is (X-Forwarded-For)"`
+	OrderAddr    string         `env:"ORDER_ADDR" envDefault:"127.0.0.1:9091" doc:"internal gRPC address of the order service; several replicas separated by commas, if no name has all of them"`
+	InternalTLS  string         `env:"INTERNAL_TLS_DIR" doc:"directory with ca.crt, tls.crt and tls.key: mutual TLS between services, with certificates that are read again when they change; none if empty"`
+	Keyring      seal.Secret    `env:"KEYRING,required" doc:"key-encryption keys, kid:base64,…; the same for all services"`
+	ServiceToken seal.Secret    `env:"SERVICE_TOKEN,required" doc:"credential between services; the same for all services"`
+	OperatorKey  seal.Secret    `env:"OPERATOR_KEY" doc:"the operator's API key (order service)"`
 	Telemetry    telemetry.Config
 }
 
@@ -139,7 +141,9 @@ func run(ctx context.Context, name string, cfg Config, build func(context.Contex
 // serveWeb adds the HTTP server, and the one for operators if it has an address
 // of its own.
 func (p *process) serveWeb(g *app.Group) error {
-	options := web.Options{Logger: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter}
+	options := web.Options{
+		Logger: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, TrustedProxies: p.cfg.Proxies,
+	}
 	admin := p.mux
 	if p.cfg.AdminAddr != "" {
 		admin = http.NewServeMux()

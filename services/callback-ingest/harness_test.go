@@ -61,6 +61,7 @@ type world struct {
 	// storeDown fails every write and read of documents; busDown every publication.
 	storeDown atomic.Bool
 	stop      func()
+	engine    docstore.Engine
 }
 
 func newWorld(t testing.TB, engines ...docstore.Engine) *world {
@@ -92,7 +93,12 @@ func build(t testing.TB, engines ...docstore.Engine) *world {
 		Engine: engine, Bus: w.bus, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(), Keyring: w.keys, Now: time.Now,
 	}
-	if w.svc, err = callbackingest.New(t.Context(), deps, callbackingest.Config{}, noOrders{}); err != nil {
+	w.engine = engine
+	cfg := callbackingest.Config{PerSecond: perSecond}
+	if _, fuzzing := t.(*testing.F); fuzzing { // as fast as it goes
+		cfg = callbackingest.Config{PerSecond: 1 << 30, RefusalTime: -1}
+	}
+	if w.svc, err = callbackingest.New(t.Context(), deps, cfg, noOrders{}); err != nil {
 		t.Fatal(err)
 	}
 	w.svc.Routes(w.mux)
@@ -114,14 +120,20 @@ func (w *world) run() {
 	w.t.Cleanup(w.stop)
 }
 
+// perSecond is how many callbacks are taken from one address; it is more than
+// tests but that of the limit send at once.
+const perSecond = 200
+
 // addAccount publishes a FlexPay account as the order service does.
-func (w *world) addAccount(merchant, account string) {
+func (w *world) addAccount(merchant, account string) { w.putAccount(merchant, account, secret, 1) }
+
+func (w *world) putAccount(merchant, account string, key seal.Secret, version int64) {
 	w.t.Helper()
-	sealed, err := w.keys.Seal([]byte(secret.Reveal()), reference.SecretContext(account, "signature_key"))
+	sealed, err := w.keys.Seal([]byte(key.Reveal()), reference.SecretContext(account, "signature_key"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ref := &orderv1.Reference{Kind: reference.KindAccount, Id: account, Version: 1, Item: &orderv1.Reference_Account{
+	ref := &orderv1.Reference{Kind: reference.KindAccount, Id: account, Version: version, Item: &orderv1.Reference_Account{
 		Account: &orderv1.SealedAccount{
 			Account: &orderv1.ProviderAccount{
 				Id: account, MerchantId: merchant, Provider: flexpay.Name,

@@ -1,6 +1,7 @@
 package standalone
 
 import (
+	"net/netip"
 	"time"
 
 	"quittance/pkg/mail"
@@ -22,6 +23,11 @@ type Config struct {
 	AdminAddr string `env:"ADMIN_ADDR" doc:"listen address of /metrics, /readyz and /healthz, for operators only; the HTTP address if empty, else that has only /healthz"`
 	// PublicURL is how customers and providers reach HTTPAddr.
 	PublicURL string `env:"PUBLIC_URL" doc:"base URL at which customers and providers reach the HTTP address; http://<HTTP_ADDR> if empty"`
+
+	Proxies []netip.Prefix `env:"TRUSTED_PROXIES" doc:"networks of the reverse proxies in front of the HTTP address, such as 10.0.0.0/8: only they may say who the client is (X-Forwarded-For)"`
+
+	CallbackKeep       time.Duration `env:"CALLBACK_KEEP" envDefault:"2160h" doc:"how long the raw requests of callbacks are kept; refused callbacks are deleted then"`
+	CallbacksPerSecond int           `env:"CALLBACKS_PER_SECOND" envDefault:"1000" doc:"how many callbacks of one account are taken from one address, twice as many at once; the others are told to come again"`
 
 	Keyring     seal.Secret `env:"KEYRING" doc:"key-encryption keys, kid:base64,…; made and kept in the data directory if empty"`
 	OperatorKey seal.Secret `env:"OPERATOR_KEY" doc:"the operator's API key; made and kept in the data directory if empty"`

@@ -17,7 +17,9 @@ const stopDeadline = 20 * time.Second
 // serveWeb builds the HTTP server over the services' routes, and the one for
 // operators if it has an address of its own.
 func (s *System) serveWeb(mux *http.ServeMux) (err error) {
-	options := web.Options{Logger: s.telemetry.Logger, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter}
+	options := web.Options{
+		Logger: s.telemetry.Logger, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter, TrustedProxies: s.cfg.Proxies,
+	}
 	admin := mux
 	if s.adminLis != nil {
 		admin = http.NewServeMux()

@@ -201,7 +201,9 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	callbacks, err := callbackingest.New(ctx, deps[callbackingest.Name], callbackingest.Config{}, s.orders)
+	callbacks, err := callbackingest.New(ctx, deps[callbackingest.Name], callbackingest.Config{
+		Keep: s.cfg.CallbackKeep, PerSecond: s.cfg.CallbacksPerSecond,
+	}, s.orders)
 	if err != nil {
 		return err
 	}

@@ -44,11 +44,18 @@ type Callback struct {
 	Account  string    `json:"account"`
 	Provider string    `json:"provider"`
 	Received time.Time `json:"received"`
-	Request  Request   `json:"request"`
+	// Request is what came. It is stored as Raw, sealed, because it can hold
+	// what pays later purchases and whom it is about; empty once it is forgotten.
+	Request Request `json:"-"`
+	Raw     string  `json:"raw,omitempty"`
 
 	// Refusal says why the callback was refused; empty: it was not.
 	Refusal string     `json:"refusal,omitempty"`
 	Content Understood `json:"content,omitzero"`
+
+	// Unacknowledged: the provider was told that it was refused; a replay found
+	// it good.
+	Unacknowledged bool `json:"unacknowledged,omitempty"`
 
 	// Sent is when callback.received was last sent, SentTimes how often.
 	Sent      time.Time `json:"sent,omitzero"`
@@ -146,6 +153,42 @@ func (c *Callback) Answer(now time.Time) bool {
 	return false
 }
 
+// Replay has callback.received sent again, whatever became of it. It reports
+// false for a refused callback, which was never sent.
+func (c *Callback) Replay(now time.Time) bool {
+	if c.State() == Refused {
+		return false
+	}
+	c.AnsweredAt = time.Time{}
+	c.Send(now)
+	return true
+}
+
+// Forget drops the raw request if it has been kept for long enough. It reports
+// whether there was one to drop.
+func (c *Callback) Forget(now time.Time, keep time.Duration) bool {
+	if c.Raw == "" || now.Before(c.Received.Add(keep)) {
+		return false
+	}
+	c.Raw = ""
+	return true
+}
+
+// Due is when a callback has work to do: to be sent again, or to have its raw
+// request forgotten, which is kept for the given time.
+func Due(keep time.Duration) func(*Callback) time.Time {
+	return func(c *Callback) time.Time {
+		due := NextDue(c)
+		if c.Raw == "" {
+			return due
+		}
+		if end := c.Received.Add(keep); due.IsZero() || end.Before(due) {
+			return end
+		}
+		return due
+	}
+}
+
 // NextDue is when callback.received is to be sent again, zero for never.
 func NextDue(c *Callback) time.Time {
 	switch c.State() {
@@ -159,12 +202,17 @@ func NextDue(c *Callback) time.Time {
 }
 
 // Payload is the message of callback.received. The callback is acknowledged as
-// soon as it is recorded.
+// soon as it is recorded, unless it was refused first.
 func (c *Callback) Payload() *eventv1.CallbackReceived {
 	p := &eventv1.CallbackReceived{
 		CallbackId: c.ID, AccountId: c.Account, Provider: c.Provider, MerchantId: c.Merchant,
 		Reference: c.Content.Reference, TransactionId: c.Content.Transaction, Claim: c.Content.Claim,
-		Signed: c.Content.Signed, AcknowledgeTime: timestamppb.New(c.Received),
+		Signed: c.Content.Signed,
+	}
+	if c.Unacknowledged {
+		p.Unacknowledged = true
+	} else {
+		p.AcknowledgeTime = timestamppb.New(c.Received)
 	}
 	if c.Content.Refunded.Currency != "" {
 		p.Refunded = &orderv1.Money{Minor: c.Content.Refunded.Minor, Currency: c.Content.Refunded.Currency}

@@ -6,6 +6,7 @@ package callbacks
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -21,6 +22,7 @@ import (
 type Callbacks struct {
 	*docstore.Collection[callback.Callback]
 	base *service.Base
+	keep time.Duration
 }
 
 // ByReceived is the index of the time at which a callback came.
@@ -28,19 +30,20 @@ const ByReceived = "received"
 
 func timeKey(t time.Time) string { return t.UTC().Format("20060102T150405.000000000") }
 
-// Open opens the collection and adds its due work to the service.
-func Open(ctx context.Context, b *service.Base) (*Callbacks, error) {
+// Open opens the collection and adds its due work to the service. Raw requests
+// are kept for the given time.
+func Open(ctx context.Context, b *service.Base, keep time.Duration) (*Callbacks, error) {
 	coll, err := service.Open(ctx, b, docstore.Spec[callback.Callback]{
 		Name: "callbacks",
 		Indexes: map[string]func(*callback.Callback) string{
 			ByReceived: func(c *callback.Callback) string { return timeKey(c.Received) },
 		},
-		NextDue: callback.NextDue,
+		NextDue: callback.Due(keep),
 	})
 	if err != nil {
 		return nil, err
 	}
-	cs := &Callbacks{Collection: coll, base: b}
+	cs := &Callbacks{Collection: coll, base: b, keep: keep}
 	service.Loop(b, coll, cs.work, due.Options{})
 	return cs, nil
 }
@@ -58,6 +61,9 @@ func (cs *Callbacks) Record(ctx context.Context, c *callback.Callback) (repeated
 		}
 		events = append(events, e)
 	case callback.Refused, callback.Answered:
+	}
+	if err := cs.seal(c); err != nil {
+		return false, err
 	}
 	_, err = cs.For(c.Merchant).Insert(ctx, c.ID, c, events...)
 	if errors.Is(err, docstore.ErrExists) {
@@ -77,13 +83,64 @@ func (cs *Callbacks) Answered(ctx context.Context, callbackID string) error {
 	return err
 }
 
-// work sends callback.received again. A callback that was answered meanwhile
-// only gives its lease back.
+// work sends callback.received again, and forgets requests that were kept for
+// long enough: of refused callbacks all, of others the raw request. A callback
+// that was answered meanwhile only gives its lease back.
 func (cs *Callbacks) work(ctx context.Context, doc *due.Leased[callback.Callback]) error {
+	if c := doc.Body; c.State() == callback.Refused && c.Forget(cs.Now(), cs.keep) {
+		_, err := cs.Delete(ctx, doc.ID, doc.Version)
+		return err
+	}
 	return doc.Finish(ctx, func(c *callback.Callback, ch *docstore.Change) error {
+		c.Forget(cs.Now(), cs.keep)
 		if c.Resend(cs.Now()) {
 			ch.Resend(ch.Latest(event.CallbackReceived))
 		}
 		return nil
 	})
+}
+
+// seal turns the raw request into what is stored of it.
+func (cs *Callbacks) seal(c *callback.Callback) error {
+	if c.Raw != "" || c.Request.Method == "" {
+		return nil
+	}
+	raw, err := json.Marshal(c.Request)
+	if err != nil {
+		return fmt.Errorf("encode request of callback %s: %w", c.ID, err)
+	}
+	c.Raw, err = cs.base.Keyring.Seal(raw, sealContext(c.ID))
+	return err
+}
+
+func sealContext(callbackID string) string { return "callback/" + callbackID }
+
+// Request is a callback's raw request, false if it was forgotten.
+func (cs *Callbacks) Request(c *callback.Callback) (r callback.Request, ok bool, err error) {
+	if c.Raw == "" {
+		return r, false, nil
+	}
+	raw, err := cs.base.Keyring.Open(c.Raw, sealContext(c.ID))
+	if err != nil {
+		return r, false, fmt.Errorf("open request of callback %s: %w", c.ID, err)
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return r, false, fmt.Errorf("decode request of callback %s: %w", c.ID, err)
+	}
+	return r, true, nil
+}
+
+// Replay has a merchant's accepted callback sent again.
+func (cs *Callbacks) Replay(ctx context.Context, merchant, callbackID string) (*callback.Callback, error) {
+	doc, err := cs.For(merchant).Update(ctx, callbackID, func(c *callback.Callback, ch *docstore.Change) error {
+		if !c.Replay(cs.Now()) {
+			return docstore.ErrUnchanged
+		}
+		ch.Resend(ch.Latest(event.CallbackReceived))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &doc.Body, nil
 }

@@ -16,6 +16,9 @@ import (
 // copies it into the store later. This is the one place that publishes outside
 // an outbox (P2). With an error the callback is not known to be anywhere.
 func (cs *Callbacks) Rescue(ctx context.Context, c *callback.Callback) error {
+	if err := cs.seal(c); err != nil {
+		return err
+	}
 	document, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encode callback %s: %w", c.ID, err)

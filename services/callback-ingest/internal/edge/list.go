@@ -8,6 +8,7 @@ import (
 
 	"quittance/pkg/docstore"
 	"quittance/pkg/fault"
+	"quittance/pkg/provider/registry"
 	"quittance/pkg/rpc"
 	callbackv1 "quittance/proto/gen/go/quittance/callback/v1"
 	"quittance/services/callback-ingest/internal/callback"
@@ -18,6 +19,8 @@ import (
 type Lister struct {
 	callbackv1.UnimplementedCallbackServiceServer
 	Callbacks *callbacks.Callbacks
+	Accounts  *Accounts
+	Providers *registry.Registry
 }
 
 var _ callbackv1.CallbackServiceServer = (*Lister)(nil)

@@ -17,6 +17,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"golang.org/x/time/rate"
 
 	"quittance/pkg/fault"
 	"quittance/pkg/provider"
@@ -43,6 +44,7 @@ const (
 	dropped    result = "refused_unrecorded"
 	unknown    result = "unknown_account"
 	notDurable result = "not_durable"
+	limited    result = "limited"
 )
 
 // Receiver takes providers' callbacks.
@@ -50,15 +52,28 @@ type Receiver struct {
 	callbacks *callbacks.Callbacks
 	accounts  *Accounts
 	providers *registry.Registry
-	refusals  *refusals
-	storeWait time.Duration
+	refusals  *limits
+	rate      *limits
+	config    Config
 	log       *slog.Logger
 	count     metric.Int64Counter
 }
 
-// NewReceiver returns a receiver. storeWait is how long the store may take to
-// record a callback before the bus is asked instead.
-func NewReceiver(cs *callbacks.Callbacks, accounts *Accounts, providers *registry.Registry, storeWait time.Duration,
+// Config is how a receiver behaves.
+type Config struct {
+	// StoreWait is how long the store may take to record a callback before the
+	// bus is asked instead.
+	StoreWait time.Duration
+	// PerSecond is how many callbacks of one account are taken from one address;
+	// twice as many may come at once. The others are told to come again.
+	PerSecond int
+	// RefusalTime is how long every refusal takes, so that its time does not
+	// tell an unknown account from a wrong signature.
+	RefusalTime time.Duration
+}
+
+// NewReceiver returns a receiver.
+func NewReceiver(cs *callbacks.Callbacks, accounts *Accounts, providers *registry.Registry, config Config,
 	log *slog.Logger, meter metric.MeterProvider,
 ) (*Receiver, error) {
 	count, err := meter.Meter("quittance/callback").Int64Counter("quittance.callbacks",
@@ -67,8 +82,9 @@ func NewReceiver(cs *callbacks.Callbacks, accounts *Accounts, providers *registr
 		return nil, fmt.Errorf("create counter: %w", err)
 	}
 	return &Receiver{
-		callbacks: cs, accounts: accounts, providers: providers, refusals: newRefusals(),
-		storeWait: storeWait, log: log, count: count,
+		callbacks: cs, accounts: accounts, providers: providers, config: config,
+		refusals: newLimits(rate.Every(refusalsEvery), refusalsAtOnce),
+		rate:     newLimits(rate.Limit(config.PerSecond), 2*config.PerSecond), log: log, count: count,
 	}, nil
 }
 
@@ -97,6 +113,7 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, refusal := rc.receive(r.Context(), in)
 	if refusal != nil {
 		web.Expected(r.Context()) // providers prescribe a 500 for what anybody can send
+		rc.linger(r.Context(), start)
 	}
 	respond(w, p.Acknowledge(answer, refusal))
 
@@ -104,10 +121,27 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rc.note(r.Context(), in, rc.callbacks.Now().Sub(start))
 }
 
+// linger lets a refusal take as long as every other.
+func (rc *Receiver) linger(ctx context.Context, start time.Time) {
+	rest := rc.config.RefusalTime - rc.callbacks.Now().Sub(start)
+	if rest <= 0 {
+		return
+	}
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // note counts the callback and writes its one log line.
 func (rc *Receiver) note(ctx context.Context, in *incoming, took time.Duration) {
-	rc.count.Add(ctx, 1, metric.WithAttributes(
-		attribute.String("provider", in.provider), attribute.String("result", string(in.result))))
+	counted := []attribute.KeyValue{attribute.String("provider", in.provider), attribute.String("result", string(in.result))}
+	if in.reason != "" {
+		counted = append(counted, attribute.String("reason", in.reason))
+	}
+	rc.count.Add(ctx, 1, metric.WithAttributes(counted...))
 	attrs := []slog.Attr{
 		slog.String("provider", in.provider), slog.String("account", in.account), slog.String("result", string(in.result)),
 		slog.String("callback", in.id), slog.String("reference", in.reference), slog.String("remote", in.request.Remote),
@@ -127,7 +161,9 @@ type incoming struct {
 	// header has the credentials that the request, which is kept, lacks.
 	header http.Header
 
-	result        result
+	result result
+	// reason of a refusal: "unauthentic" (a bad signature, say) or "unreadable".
+	reason        string
 	id, reference string
 	problem       error
 }
@@ -136,7 +172,7 @@ func (in *incoming) level() slog.Level {
 	switch in.result {
 	case recorded, repeated:
 		return slog.LevelInfo
-	case rescued, refused, dropped, unknown:
+	case rescued, refused, dropped, unknown, limited:
 		return slog.LevelWarn
 	case notDurable:
 	}
@@ -146,8 +182,12 @@ func (in *incoming) level() slog.Level {
 // receive records a callback and says how it is answered. What it writes
 // survives a provider that hangs up.
 func (rc *Receiver) receive(ctx context.Context, in *incoming) (provider.Answer, error) {
+	if !rc.rate.allow(in.account+" "+in.request.Remote, rc.callbacks.Now()) {
+		in.result = limited
+		return provider.NotDurable, nil
+	}
 	ctx = context.WithoutCancel(ctx)
-	storeCtx, cancel := context.WithTimeout(ctx, rc.storeWait)
+	storeCtx, cancel := context.WithTimeout(ctx, rc.config.StoreWait)
 	defer cancel()
 
 	acc, err := rc.accounts.Find(storeCtx, in.account)
@@ -163,6 +203,10 @@ func (rc *Receiver) receive(ctx context.Context, in *incoming) (provider.Answer,
 	now := rc.callbacks.Now()
 	content, dedupeKey, err := understand(in, acc)
 	if err != nil {
+		in.reason = "unreadable"
+		if errors.Is(err, provider.ErrUnauthentic) {
+			in.reason = "unauthentic"
+		}
 		rc.refuse(storeCtx, in, callback.RefusedFor(short(err.Error()), acc.Merchant, acc.ID, acc.Provider, in.request, now))
 		return provider.Refused, err
 	}

@@ -13,28 +13,35 @@ import (
 const (
 	refusalsAtOnce = 50
 	refusalsEvery  = time.Minute
-	limitersMax    = 10_000
 )
 
-// refusals limits the records of refused callbacks per account.
-type refusals struct {
-	mu       sync.Mutex
-	accounts map[string]*rate.Limiter
+// limitersMax bounds the memory of limits.
+const limitersMax = 10_000
+
+// limits is a rate limit for each of many keys.
+type limits struct {
+	every rate.Limit
+	burst int
+
+	mu    sync.Mutex
+	byKey map[string]*rate.Limiter
 }
 
-func newRefusals() *refusals { return &refusals{accounts: map[string]*rate.Limiter{}} }
+func newLimits(every rate.Limit, burst int) *limits {
+	return &limits{every: every, burst: burst, byKey: map[string]*rate.Limiter{}}
+}
 
-// allow reports whether one more refused callback of the account may be recorded.
-func (r *refusals) allow(account string, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	l, ok := r.accounts[account]
+// allow reports whether one more of the key is within the limit.
+func (l *limits) allow(key string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	one, ok := l.byKey[key]
 	if !ok {
-		if len(r.accounts) >= limitersMax {
-			clear(r.accounts)
+		if len(l.byKey) >= limitersMax {
+			clear(l.byKey)
 		}
-		l = rate.NewLimiter(rate.Every(refusalsEvery), refusalsAtOnce)
-		r.accounts[account] = l
+		one = rate.NewLimiter(l.every, l.burst)
+		l.byKey[key] = one
 	}
-	return l.AllowN(now, 1)
+	return one.AllowN(now, 1)
 }

@@ -112,7 +112,7 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, pause time.Durati
 			v.ChargedBack = v.ChargedBack || f.GetClaim() == ClaimChargedBack
 		}
 	}
-	if f.GetClaim() == ClaimPaid && !slices.Contains(v.Acknowledged, f.GetTransactionId()) && len(v.Acknowledged) < keptAnswers {
+	if f.GetClaim() == ClaimPaid && !f.GetUnacknowledged() && !slices.Contains(v.Acknowledged, f.GetTransactionId()) && len(v.Acknowledged) < keptAnswers {
 		v.Acknowledged = append(v.Acknowledged, f.GetTransactionId())
 	}
 	if f.GetSigned() {

@@ -31,9 +31,11 @@ type Callback struct {
 	Provider    string                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	ReceiveTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
 	// False: the signature was wrong or the request unreadable; it had no effect.
-	Accepted      bool   `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
-	Refusal       string `protobuf:"bytes,6,opt,name=refusal,proto3" json:"refusal,omitempty"`
-	AttemptId     string `protobuf:"bytes,7,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	Accepted  bool   `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	Refusal   string `protobuf:"bytes,6,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	AttemptId string `protobuf:"bytes,7,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	// What came; only in answers of GetCallback, unset once it is forgotten.
+	Request       *RawRequest `protobuf:"bytes,8,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -117,6 +119,233 @@ func (x *Callback) GetAttemptId() string {
 	return ""
 }
 
+func (x *Callback) GetRequest() *RawRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+// RawRequest is what a provider sent, without credentials in headers.
+type RawRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Method string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// As it came; bytes that are no printable ASCII are percent-encoded.
+	Query   string    `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
+	Headers []*Header `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty"`
+	Body    []byte    `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
+	// The sender's IP address, seen past trusted proxies.
+	Remote        string `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RawRequest) Reset() {
+	*x = RawRequest{}
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RawRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RawRequest) ProtoMessage() {}
+
+func (x *RawRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RawRequest.ProtoReflect.Descriptor instead.
+func (*RawRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_callback_v1_callback_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RawRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RawRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *RawRequest) GetHeaders() []*Header {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *RawRequest) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *RawRequest) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+// Header is a header line of a request.
+type Header struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Header) Reset() {
+	*x = Header{}
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Header) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Header) ProtoMessage() {}
+
+func (x *Header) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Header.ProtoReflect.Descriptor instead.
+func (*Header) Descriptor() ([]byte, []int) {
+	return file_quittance_callback_v1_callback_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Header) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Header) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+type GetCallbackRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CallbackId    string                 `protobuf:"bytes,1,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCallbackRequest) Reset() {
+	*x = GetCallbackRequest{}
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCallbackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCallbackRequest) ProtoMessage() {}
+
+func (x *GetCallbackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCallbackRequest.ProtoReflect.Descriptor instead.
+func (*GetCallbackRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_callback_v1_callback_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetCallbackRequest) GetCallbackId() string {
+	if x != nil {
+		return x.CallbackId
+	}
+	return ""
+}
+
+type ReplayCallbackRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CallbackId    string                 `protobuf:"bytes,1,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayCallbackRequest) Reset() {
+	*x = ReplayCallbackRequest{}
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayCallbackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayCallbackRequest) ProtoMessage() {}
+
+func (x *ReplayCallbackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayCallbackRequest.ProtoReflect.Descriptor instead.
+func (*ReplayCallbackRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_callback_v1_callback_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ReplayCallbackRequest) GetCallbackId() string {
+	if x != nil {
+		return x.CallbackId
+	}
+	return ""
+}
+
 type ListCallbacksRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PageSize      int32                  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -127,7 +356,7 @@ type ListCallbacksRequest struct {
 
 func (x *ListCallbacksRequest) Reset() {
 	*x = ListCallbacksRequest{}
-	mi := &file_quittance_callback_v1_callback_proto_msgTypes[1]
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -139,7 +368,7 @@ func (x *ListCallbacksRequest) String() string {
 func (*ListCallbacksRequest) ProtoMessage() {}
 
 func (x *ListCallbacksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_callback_v1_callback_proto_msgTypes[1]
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -152,7 +381,7 @@ func (x *ListCallbacksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallbacksRequest.ProtoReflect.Descriptor instead.
 func (*ListCallbacksRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_callback_v1_callback_proto_rawDescGZIP(), []int{1}
+	return file_quittance_callback_v1_callback_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListCallbacksRequest) GetPageSize() int32 {
@@ -179,7 +408,7 @@ type ListCallbacksResponse struct {
 
 func (x *ListCallbacksResponse) Reset() {
 	*x = ListCallbacksResponse{}
-	mi := &file_quittance_callback_v1_callback_proto_msgTypes[2]
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -191,7 +420,7 @@ func (x *ListCallbacksResponse) String() string {
 func (*ListCallbacksResponse) ProtoMessage() {}
 
 func (x *ListCallbacksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_callback_v1_callback_proto_msgTypes[2]
+	mi := &file_quittance_callback_v1_callback_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -204,7 +433,7 @@ func (x *ListCallbacksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListCallbacksResponse.ProtoReflect.Descriptor instead.
 func (*ListCallbacksResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_callback_v1_callback_proto_rawDescGZIP(), []int{2}
+	return file_quittance_callback_v1_callback_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListCallbacksResponse) GetCallbacks() []*Callback {
@@ -225,7 +454,7 @@ var File_quittance_callback_v1_callback_proto protoreflect.FileDescriptor
 
 const file_quittance_callback_v1_callback_proto_rawDesc = "" +
 	"\n" +
-	"$quittance/callback/v1/callback.proto\x12\x15quittance.callback.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\xe9\x01\n" +
+	"$quittance/callback/v1/callback.proto\x12\x15quittance.callback.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\xa6\x02\n" +
 	"\bCallback\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -235,16 +464,35 @@ const file_quittance_callback_v1_callback_proto_rawDesc = "" +
 	"\baccepted\x18\x05 \x01(\bR\baccepted\x12\x18\n" +
 	"\arefusal\x18\x06 \x01(\tR\arefusal\x12\x1d\n" +
 	"\n" +
-	"attempt_id\x18\a \x01(\tR\tattemptId\"R\n" +
+	"attempt_id\x18\a \x01(\tR\tattemptId\x12;\n" +
+	"\arequest\x18\b \x01(\v2!.quittance.callback.v1.RawRequestR\arequest\"\x9f\x01\n" +
+	"\n" +
+	"RawRequest\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x14\n" +
+	"\x05query\x18\x02 \x01(\tR\x05query\x127\n" +
+	"\aheaders\x18\x03 \x03(\v2\x1d.quittance.callback.v1.HeaderR\aheaders\x12\x12\n" +
+	"\x04body\x18\x04 \x01(\fR\x04body\x12\x16\n" +
+	"\x06remote\x18\x05 \x01(\tR\x06remote\"2\n" +
+	"\x06Header\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"5\n" +
+	"\x12GetCallbackRequest\x12\x1f\n" +
+	"\vcallback_id\x18\x01 \x01(\tR\n" +
+	"callbackId\"8\n" +
+	"\x15ReplayCallbackRequest\x12\x1f\n" +
+	"\vcallback_id\x18\x01 \x01(\tR\n" +
+	"callbackId\"R\n" +
 	"\x14ListCallbacksRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"~\n" +
 	"\x15ListCallbacksResponse\x12=\n" +
 	"\tcallbacks\x18\x01 \x03(\v2\x1f.quittance.callback.v1.CallbackR\tcallbacks\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\x83\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xcb\x02\n" +
 	"\x0fCallbackService\x12p\n" +
-	"\rListCallbacks\x12+.quittance.callback.v1.ListCallbacksRequest\x1a,.quittance.callback.v1.ListCallbacksResponse\"\x04\xe8\xe0\x18\x02B\xd9\x01\n" +
+	"\rListCallbacks\x12+.quittance.callback.v1.ListCallbacksRequest\x1a,.quittance.callback.v1.ListCallbacksResponse\"\x04\xe8\xe0\x18\x02\x12_\n" +
+	"\vGetCallback\x12).quittance.callback.v1.GetCallbackRequest\x1a\x1f.quittance.callback.v1.Callback\"\x04\xe8\xe0\x18\x02\x12e\n" +
+	"\x0eReplayCallback\x12,.quittance.callback.v1.ReplayCallbackRequest\x1a\x1f.quittance.callback.v1.Callback\"\x04\xe8\xe0\x18\x02B\xd9\x01\n" +
 	"\x19com.quittance.callback.v1B\rCallbackProtoP\x01Z7quittance/proto/gen/go/quittance/callback/v1;callbackv1\xa2\x02\x03QCX\xaa\x02\x15Quittance.Callback.V1\xca\x02\x15Quittance\\Callback\\V1\xe2\x02!Quittance\\Callback\\V1\\GPBMetadata\xea\x02\x17Quittance::Callback::V1b\x06proto3"
 
 var (
@@ -259,23 +507,33 @@ func file_quittance_callback_v1_callback_proto_rawDescGZIP() []byte {
 	return file_quittance_callback_v1_callback_proto_rawDescData
 }
 
-var file_quittance_callback_v1_callback_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_quittance_callback_v1_callback_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_quittance_callback_v1_callback_proto_goTypes = []any{
 	(*Callback)(nil),              // 0: quittance.callback.v1.Callback
-	(*ListCallbacksRequest)(nil),  // 1: quittance.callback.v1.ListCallbacksRequest
-	(*ListCallbacksResponse)(nil), // 2: quittance.callback.v1.ListCallbacksResponse
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*RawRequest)(nil),            // 1: quittance.callback.v1.RawRequest
+	(*Header)(nil),                // 2: quittance.callback.v1.Header
+	(*GetCallbackRequest)(nil),    // 3: quittance.callback.v1.GetCallbackRequest
+	(*ReplayCallbackRequest)(nil), // 4: quittance.callback.v1.ReplayCallbackRequest
+	(*ListCallbacksRequest)(nil),  // 5: quittance.callback.v1.ListCallbacksRequest
+	(*ListCallbacksResponse)(nil), // 6: quittance.callback.v1.ListCallbacksResponse
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_quittance_callback_v1_callback_proto_depIdxs = []int32{
-	3, // 0: quittance.callback.v1.Callback.receive_time:type_name -> google.protobuf.Timestamp
-	0, // 1: quittance.callback.v1.ListCallbacksResponse.callbacks:type_name -> quittance.callback.v1.Callback
-	1, // 2: quittance.callback.v1.CallbackService.ListCallbacks:input_type -> quittance.callback.v1.ListCallbacksRequest
-	2, // 3: quittance.callback.v1.CallbackService.ListCallbacks:output_type -> quittance.callback.v1.ListCallbacksResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	7, // 0: quittance.callback.v1.Callback.receive_time:type_name -> google.protobuf.Timestamp
+	1, // 1: quittance.callback.v1.Callback.request:type_name -> quittance.callback.v1.RawRequest
+	2, // 2: quittance.callback.v1.RawRequest.headers:type_name -> quittance.callback.v1.Header
+	0, // 3: quittance.callback.v1.ListCallbacksResponse.callbacks:type_name -> quittance.callback.v1.Callback
+	5, // 4: quittance.callback.v1.CallbackService.ListCallbacks:input_type -> quittance.callback.v1.ListCallbacksRequest
+	3, // 5: quittance.callback.v1.CallbackService.GetCallback:input_type -> quittance.callback.v1.GetCallbackRequest
+	4, // 6: quittance.callback.v1.CallbackService.ReplayCallback:input_type -> quittance.callback.v1.ReplayCallbackRequest
+	6, // 7: quittance.callback.v1.CallbackService.ListCallbacks:output_type -> quittance.callback.v1.ListCallbacksResponse
+	0, // 8: quittance.callback.v1.CallbackService.GetCallback:output_type -> quittance.callback.v1.Callback
+	0, // 9: quittance.callback.v1.CallbackService.ReplayCallback:output_type -> quittance.callback.v1.Callback
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_quittance_callback_v1_callback_proto_init() }
@@ -289,7 +547,7 @@ func file_quittance_callback_v1_callback_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_callback_v1_callback_proto_rawDesc), len(file_quittance_callback_v1_callback_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

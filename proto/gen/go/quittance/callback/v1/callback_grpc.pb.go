@@ -19,7 +19,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CallbackService_ListCallbacks_FullMethodName = "/quittance.callback.v1.CallbackService/ListCallbacks"
+	CallbackService_ListCallbacks_FullMethodName  = "/quittance.callback.v1.CallbackService/ListCallbacks"
+	CallbackService_GetCallback_FullMethodName    = "/quittance.callback.v1.CallbackService/GetCallback"
+	CallbackService_ReplayCallback_FullMethodName = "/quittance.callback.v1.CallbackService/ReplayCallback"
 )
 
 // CallbackServiceClient is the client API for CallbackService service.
@@ -30,6 +32,13 @@ const (
 type CallbackServiceClient interface {
 	// ListCallbacks pages through the merchant's received callbacks, newest first.
 	ListCallbacks(ctx context.Context, in *ListCallbacksRequest, opts ...grpc.CallOption) (*ListCallbacksResponse, error)
+	// GetCallback reads one callback with its raw request, while that is kept.
+	GetCallback(ctx context.Context, in *GetCallbackRequest, opts ...grpc.CallOption) (*Callback, error)
+	// ReplayCallback takes a callback again as if it had just come. A refused one
+	// is read again with the account's present settings and secrets; if it is good
+	// now, the answer is the accepted callback. FAILED_PRECONDITION if it still is
+	// not, or its request is no longer kept.
+	ReplayCallback(ctx context.Context, in *ReplayCallbackRequest, opts ...grpc.CallOption) (*Callback, error)
 }
 
 type callbackServiceClient struct {
@@ -50,6 +59,26 @@ func (c *callbackServiceClient) ListCallbacks(ctx context.Context, in *ListCallb
 	return out, nil
 }
 
+func (c *callbackServiceClient) GetCallback(ctx context.Context, in *GetCallbackRequest, opts ...grpc.CallOption) (*Callback, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Callback)
+	err := c.cc.Invoke(ctx, CallbackService_GetCallback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *callbackServiceClient) ReplayCallback(ctx context.Context, in *ReplayCallbackRequest, opts ...grpc.CallOption) (*Callback, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Callback)
+	err := c.cc.Invoke(ctx, CallbackService_ReplayCallback_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CallbackServiceServer is the server API for CallbackService service.
 // All implementations must embed UnimplementedCallbackServiceServer
 // for forward compatibility.
@@ -58,6 +87,13 @@ func (c *callbackServiceClient) ListCallbacks(ctx context.Context, in *ListCallb
 type CallbackServiceServer interface {
 	// ListCallbacks pages through the merchant's received callbacks, newest first.
 	ListCallbacks(context.Context, *ListCallbacksRequest) (*ListCallbacksResponse, error)
+	// GetCallback reads one callback with its raw request, while that is kept.
+	GetCallback(context.Context, *GetCallbackRequest) (*Callback, error)
+	// ReplayCallback takes a callback again as if it had just come. A refused one
+	// is read again with the account's present settings and secrets; if it is good
+	// now, the answer is the accepted callback. FAILED_PRECONDITION if it still is
+	// not, or its request is no longer kept.
+	ReplayCallback(context.Context, *ReplayCallbackRequest) (*Callback, error)
 	mustEmbedUnimplementedCallbackServiceServer()
 }
 
@@ -70,6 +106,12 @@ type UnimplementedCallbackServiceServer struct{}
 
 func (UnimplementedCallbackServiceServer) ListCallbacks(context.Context, *ListCallbacksRequest) (*ListCallbacksResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListCallbacks not implemented")
+}
+func (UnimplementedCallbackServiceServer) GetCallback(context.Context, *GetCallbackRequest) (*Callback, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCallback not implemented")
+}
+func (UnimplementedCallbackServiceServer) ReplayCallback(context.Context, *ReplayCallbackRequest) (*Callback, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplayCallback not implemented")
 }
 func (UnimplementedCallbackServiceServer) mustEmbedUnimplementedCallbackServiceServer() {}
 func (UnimplementedCallbackServiceServer) testEmbeddedByValue()                         {}
@@ -110,6 +152,42 @@ func _CallbackService_ListCallbacks_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CallbackService_GetCallback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCallbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CallbackServiceServer).GetCallback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CallbackService_GetCallback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CallbackServiceServer).GetCallback(ctx, req.(*GetCallbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CallbackService_ReplayCallback_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayCallbackRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CallbackServiceServer).ReplayCallback(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CallbackService_ReplayCallback_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CallbackServiceServer).ReplayCallback(ctx, req.(*ReplayCallbackRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CallbackService_ServiceDesc is the grpc.ServiceDesc for CallbackService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -120,6 +198,14 @@ var CallbackService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListCallbacks",
 			Handler:    _CallbackService_ListCallbacks_Handler,
+		},
+		{
+			MethodName: "GetCallback",
+			Handler:    _CallbackService_GetCallback_Handler,
+		},
+		{
+			MethodName: "ReplayCallback",
+			Handler:    _CallbackService_ReplayCallback_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -641,9 +641,12 @@ type CallbackReceived struct {
 	// The provider signed the callback.
 	Signed bool `protobuf:"varint,9,opt,name=signed,proto3" json:"signed,omitempty"`
 	// Amount given back so far, of a callback that claims a refund.
-	Refunded      *v1.Money `protobuf:"bytes,10,opt,name=refunded,proto3" json:"refunded,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Refunded *v1.Money `protobuf:"bytes,10,opt,name=refunded,proto3" json:"refunded,omitempty"`
+	// The provider was told that the callback is refused; a replay took it. It may
+	// have given the money back for want of an acknowledgement.
+	Unacknowledged bool `protobuf:"varint,11,opt,name=unacknowledged,proto3" json:"unacknowledged,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CallbackReceived) Reset() {
@@ -744,6 +747,13 @@ func (x *CallbackReceived) GetRefunded() *v1.Money {
 		return x.Refunded
 	}
 	return nil
+}
+
+func (x *CallbackReceived) GetUnacknowledged() bool {
+	if x != nil {
+		return x.Unacknowledged
+	}
+	return false
 }
 
 // PaymentVerified: what the provider itself said of an attempt, merged with
@@ -1339,7 +1349,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
 	"merchantId\x121\n" +
 	"\x06amount\x18\x04 \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x12%\n" +
-	"\x0etransaction_id\x18\x05 \x01(\tR\rtransactionId\"\x80\x03\n" +
+	"\x0etransaction_id\x18\x05 \x01(\tR\rtransactionId\"\xa8\x03\n" +
 	"\x10CallbackReceived\x12\x1f\n" +
 	"\vcallback_id\x18\x01 \x01(\tR\n" +
 	"callbackId\x12\x1d\n" +
@@ -1354,7 +1364,8 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\x10acknowledge_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x0facknowledgeTime\x12\x16\n" +
 	"\x06signed\x18\t \x01(\bR\x06signed\x125\n" +
 	"\brefunded\x18\n" +
-	" \x01(\v2\x19.quittance.order.v1.MoneyR\brefunded\"\x88\x06\n" +
+	" \x01(\v2\x19.quittance.order.v1.MoneyR\brefunded\x12&\n" +
+	"\x0eunacknowledged\x18\v \x01(\bR\x0eunacknowledged\"\x88\x06\n" +
 	"\x0fPaymentVerified\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
