@@ -22,12 +22,17 @@ var (
 	histories = flag.Int("histories", 0, "how many histories TestSimulate lives; 0: as many as -duration allows")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first history of TestSimulate")
 	duration  = flag.Duration("duration", 0, "for how long TestSimulate begins new histories; 0: until -histories are lived")
+	sabotage  = flag.String("sabotage", "", "promise to break on purpose, one of Sabotages, to see it noticed")
 	processes = flag.Int("processes", 2, "how many processes live histories at once")
 	child     = flag.Bool("child", false, "report to the process that started this one")
 )
 
-// chunk is how many histories a process lives.
-const chunk = 256
+// chunk is how many histories a process lives, fewer where the first failure is
+// enough.
+const (
+	chunk = 256
+	fewer = 8
+)
 
 // report is what a child says of a history. Begun only: it is about to live it.
 type report struct {
@@ -51,6 +56,9 @@ func TestSimulate(t *testing.T) {
 	case *histories == 0 && *duration == 0:
 		t.Skip("set -histories or -duration")
 	}
+	if *sabotage != "" && !slices.Contains(Sabotages, Sabotage(*sabotage)) {
+		t.Fatalf("sabotages: %q", Sabotages)
+	}
 	s := &simulation{begun: time.Now(), next: *firstSeed, left: *histories, counts: map[string]int{}}
 	if s.left == 0 {
 		s.left = int(^uint(0) >> 1)
@@ -65,6 +73,12 @@ func TestSimulate(t *testing.T) {
 	wg.Wait()
 	s.progress("done")
 	s.tally()
+	switch {
+	case *sabotage != "" && s.failed == 0:
+		t.Error("the sabotage was not noticed")
+	case *sabotage == "" && s.failed > 0:
+		t.Errorf("%d histories failed; repeat one by -histories 1 -seed", s.failed)
+	}
 }
 
 // live is the child's part.
@@ -78,7 +92,7 @@ func live(t *testing.T, out io.Writer) {
 	for i := range *histories {
 		seed := *firstSeed + uint64(i)
 		tell(report{Seed: seed, Begun: true})
-		r := Run(t, Options{Seed: seed, Verbose: testing.Verbose()})
+		r := Run(t, Options{Seed: seed, Verbose: testing.Verbose(), Sabotage: Sabotage(*sabotage)})
 		told := report{Seed: seed, Violations: r.Violations, Digest: digest(r), Lasted: r.Lasted.Round(time.Second).String(), Counts: r.Counts}
 		if len(r.Violations) > 0 || testing.Verbose() {
 			told.Steps = r.Steps
@@ -112,7 +126,10 @@ type simulation struct {
 func (s *simulation) chunk(t *testing.T) bool {
 	s.mu.Lock()
 	n := min(chunk, s.left, int(Slots-s.next%Slots))
-	if *duration > 0 && time.Since(s.begun) > *duration {
+	if *sabotage != "" {
+		n = min(n, fewer)
+	}
+	if *duration > 0 && time.Since(s.begun) > *duration || *sabotage != "" && s.failed > 0 {
 		n = 0
 	}
 	seed := s.next
@@ -179,7 +196,7 @@ func children(t *testing.T, seed uint64, n int, verbose bool, hear func(report))
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestSimulate$", "-child",
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestSimulate$", "-child", "-sabotage="+*sabotage,
 		fmt.Sprint("-test.v=", verbose), fmt.Sprint("-seed=", seed), fmt.Sprint("-histories=", n), "-test.timeout=0")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=1000")
 	var failures, noise strings.Builder // the first belongs to cmd until it has ended

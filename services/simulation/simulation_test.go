@@ -42,7 +42,7 @@ func TestTheCheckerNoticesSabotage(t *testing.T) {
 			for seed := range bound {
 				r := Run(t, Options{Seed: uint64(first + seed), Sabotage: s})
 				if slices.ContainsFunc(r.Violations, named.MatchString) {
-					t.Logf("history %d: %q", seed+1, r.Violations)
+					t.Logf("history %d, seed %d: %q", seed+1, first+seed, r.Violations)
 					return
 				}
 			}
