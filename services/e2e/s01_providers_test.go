@@ -318,34 +318,18 @@ func TestS19BlockAmount(t *testing.T) {
 	if err := w.sandbox.PutVendorShop(t.Context(), client.KontoCloud, "BLOCK-1", map[string]string{"user": "block", "password": "secret"}); err != nil {
 		t.Fatal(err)
 	}
-	operator, err := rpc.Dial(w.at.Order, rpc.DialOptions{APIKey: w.operatorKey})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer operator.Close()
-	if _, err := orderv1.NewMerchantServiceClient(operator).PutProviderAccount(t.Context(), &orderv1.PutProviderAccountRequest{
-		Account: &orderv1.ProviderAccount{
-			Id: account, MerchantId: standalone.DemoMerchant, Provider: "kontocloud", DisplayName: "Reserve",
-			Settings: map[string]string{
-				"portal_url": w.shop + "/kontocloud", "base_url": w.shop + "/kontocloud/api", "merchant_accno": "BLOCK-1", "user_id": "block",
-				"payment_type": "BlockAmount", "deliver_on": "authorized", "first": "1s", "then": "1s",
-			},
+	w.putAccount(&orderv1.ProviderAccount{
+		Id: account, MerchantId: standalone.DemoMerchant, Provider: "kontocloud", DisplayName: "Reserve",
+		Settings: map[string]string{
+			"portal_url": w.shop + "/kontocloud", "base_url": w.shop + "/kontocloud/api", "merchant_accno": "BLOCK-1", "user_id": "block",
+			"payment_type": "BlockAmount", "deliver_on": "authorized", "first": "1s", "then": "1s",
 		},
-		Secrets: map[string]string{"password": "secret"},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	}, map[string]string{"password": "secret"})
 	for fault, state := range map[string]orderv1.PaymentState{
 		"": orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, "amount": orderv1.PaymentState_PAYMENT_STATE_ON_HOLD,
 	} {
 		o := w.order(item("notepad", 1))
-		testkit.Eventually(t, patience, func() error { // the account may just be new everywhere
-			methods, err := w.payments.ListMethods(t.Context(), &paymentv1.ListMethodsRequest{OrderId: o.GetId()})
-			if err == nil && !strings.Contains(methods.String(), account) {
-				err = fmt.Errorf("methods %v", methods)
-			}
-			return err
-		})
+		w.offered(o, account)
 		w.pay(o, client.Pay{Method: account, Fields: map[string]string{"fault.status": fault}})
 		w.await(o.GetId(), state.String(), func(o *orderv1.Order) bool { return o.GetPaymentState() == state })
 		if fault != "" {
@@ -356,6 +340,32 @@ func TestS19BlockAmount(t *testing.T) {
 		}
 		w.awaitGoods(o.GetId())
 	}
+}
+
+// putAccount gives the merchant another account.
+func (w *world) putAccount(account *orderv1.ProviderAccount, secrets map[string]string) {
+	w.t.Helper()
+	operator, err := rpc.Dial(w.at.Order, rpc.DialOptions{APIKey: w.operatorKey})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer operator.Close()
+	req := &orderv1.PutProviderAccountRequest{Account: account, Secrets: secrets}
+	if _, err := orderv1.NewMerchantServiceClient(operator).PutProviderAccount(w.t.Context(), req); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// offered waits until an account that may just be new is a way to pay.
+func (w *world) offered(o *orderv1.Order, account string) {
+	w.t.Helper()
+	testkit.Eventually(w.t, patience, func() error {
+		methods, err := w.payments.ListMethods(w.t.Context(), &paymentv1.ListMethodsRequest{OrderId: o.GetId()})
+		if err == nil && !strings.Contains(methods.String(), account) {
+			err = fmt.Errorf("methods %v", methods)
+		}
+		return err
+	})
 }
 
 // TestS26AnotherOrdersReference: A's transaction presented for order B pays A

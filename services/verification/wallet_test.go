@@ -16,6 +16,7 @@ import (
 	"quittance/pkg/testkit"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
 )
 
 // wallet is a provider that can't be asked without its own reference: payments
@@ -191,4 +192,19 @@ func (w *world) answeredCallback(callback string) {
 		}
 		return fmt.Errorf("callback %s is not answered", callback)
 	})
+}
+
+// TestARefusedPaymentHasFailed: there is nothing to ask about, and the order is
+// told.
+func TestARefusedPaymentHasFailed(t *testing.T) {
+	w := newWorld(t)
+	w.wallet(true)
+	attempt := id.New("pay")
+	w.publish(event.PaymentStarted, attempt, &eventv1.PaymentStarted{
+		AttemptId: attempt, OrderId: "ord_" + attempt, MerchantId: "acme", AccountId: "wallet", Provider: "kontocloud", Reference: attempt,
+		Amount: &orderv1.Money{Minor: 999, Currency: "EUR"}, StartTime: timestamppb.Now(), Refusal: "credit denied",
+	})
+	if f := w.told(attempt, 1); f.GetOutcome() != verificationv1.Outcome_OUTCOME_FAILED || f.GetDetail() != "credit denied" || w.asked.Load() != 0 {
+		t.Fatalf("%v, asked %d times", f, w.asked.Load())
+	}
 }

@@ -2,6 +2,7 @@ package kontocloud
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,13 +96,11 @@ func (p *Provider) Status(ctx context.Context, acc provider.Account, q provider.
 // report puts a transaction into our words. An answer that is about another transaction, or claims money without an exact
 // amount, is no evidence, and so an error.
 func (s settings) report(got transaction, q provider.StatusQuery) (provider.Report, error) {
-	switch account := map[string]word{"accno": got.Accno, "initiatorAccno": got.InitiatorAccno}[s.accountField]; {
+	switch {
 	case got.ResponseCode != "" && got.ResponseCode != success:
 		return provider.Report{}, fmt.Errorf("answered with response code %.20q", got.ResponseCode)
 	case string(got.UniqueReference) != q.ProviderReference:
 		return provider.Report{}, errors.New("answer is about another transaction")
-	case s.accountField != "" && string(account) != s.merchantAccno:
-		return provider.Report{}, fmt.Errorf("answer names account %.40q as %s", account, s.accountField)
 	}
 	state, known := s.words[string(got.StatusCode)]
 	if !known {
@@ -114,6 +113,10 @@ func (s settings) report(got transaction, q provider.StatusQuery) (provider.Repo
 			Name: clip(got.CustomerFullName), AddressLine1: clip(got.Addr1 + " " + got.HouseNumber),
 			PostalCode: clip(got.PostCode), City: clip(got.City), Region: clip(got.State),
 		},
+	}
+	account := map[string]word{"accno": got.Accno, "initiatorAccno": got.InitiatorAccno}[s.accountField]
+	if s.accountField != "" && string(account) != s.merchantAccno {
+		report.Account = cmp.Or(clip(account), "none")
 	}
 	if len(got.Country) == 2 {
 		report.Payer.CountryISO = strings.ToUpper(string(got.Country))

@@ -201,7 +201,7 @@ func (a *Attempt) Started() *eventv1.PaymentStarted {
 		Reference: a.ID, Amount: toProto(a.Amount), StartTime: timestamppb.New(a.Created),
 	}
 	if a.Creation != nil {
-		f.ProviderReference = a.Creation.ProviderReference
+		f.ProviderReference, f.Refusal = a.Creation.ProviderReference, a.Creation.Refusal
 	}
 	return f
 }

@@ -68,25 +68,32 @@ func (a *Attempt) Exists(reference string, way Way, now time.Time) bool {
 }
 
 // Decline notes that the provider refuses to create the payment, for a reason
-// for people.
-func (a *Attempt) Decline(reason string) {
+// for people. It reports whether that is news, to be told.
+func (a *Attempt) Decline(reason string, now time.Time) bool {
 	if !a.Creating() {
-		return
+		return false
 	}
 	a.Creation.Tries++
+	a.refuse(reason, now)
+	return true
+}
+
+func (a *Attempt) refuse(reason string, now time.Time) {
 	a.Creation.Next, a.Creation.Refusal = time.Time{}, reason
+	a.await(now)
 }
 
 // Unanswered notes a try to create the payment that got no answer. The attempt
-// fails when its time is over.
-func (a *Attempt) Unanswered(problem string, now time.Time) {
+// fails when its time is over; then that is to be told, which is reported.
+func (a *Attempt) Unanswered(problem string, now time.Time) bool {
 	if !a.Creating() {
-		return
+		return false
 	}
 	a.Creation.Tries++
 	a.Creation.Problem = problem
 	a.Creation.Next = now.Add(createAgain.After(a.Creation.Tries))
 	if a.Creation.Next.After(a.Created.Add(createFor)) {
-		a.Creation.Next, a.Creation.Refusal = time.Time{}, "the payment provider could not be reached"
+		a.refuse("the payment provider could not be reached", now)
 	}
+	return a.Refused()
 }

@@ -27,7 +27,7 @@ func TestACreationEndsOneWayOrTheOther(t *testing.T) {
 	if a.Exists("other", Way{}, now) || a.Creation.ProviderReference != "ref" {
 		t.Error("a second creation replaces the first")
 	}
-	if a.Decline("no"); a.Refused() {
+	if a.Decline("no", now) || a.Refused() {
 		t.Error("declined after it existed")
 	}
 	if !NextDue(a).After(now) {
@@ -35,8 +35,10 @@ func TestACreationEndsOneWayOrTheOther(t *testing.T) {
 	}
 
 	a = fresh()
-	a.Decline("credit denied")
-	if a.State() != paymentv1.AttemptState_ATTEMPT_STATE_FAILED || a.Problem() != "credit denied" || !a.Ended() || !NextDue(a).IsZero() {
+	if !a.Decline("credit denied", now) || a.Decline("again", now) || a.Started().GetRefusal() != "credit denied" || !a.Waits {
+		t.Fatalf("%+v", a)
+	}
+	if a.State() != paymentv1.AttemptState_ATTEMPT_STATE_FAILED || a.Problem() != "credit denied" || !a.Ended() || a.Creating() {
 		t.Fatalf("%+v", a)
 	}
 
@@ -45,12 +47,14 @@ func TestACreationEndsOneWayOrTheOther(t *testing.T) {
 	for a.Creating() {
 		last = a.Creation.Next
 		tries++
-		a.Unanswered("down", last)
+		if a.Unanswered("down", last) != a.Refused() {
+			t.Fatal("what is over is not told")
+		}
 		if tries > 1000 {
 			t.Fatal("never ends")
 		}
 	}
-	if !a.Refused() || a.Problem() == "" || last.After(now.Add(createFor)) || tries < 5 || !NextDue(a).IsZero() {
+	if !a.Refused() || a.Problem() == "" || last.After(now.Add(createFor)) || tries < 5 || a.Creating() {
 		t.Fatalf("after %d tries, the last at %v: %+v", tries, last, a.Creation)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"quittance/pkg/docstore"
 	"quittance/pkg/due"
@@ -26,25 +27,34 @@ func (as *Attempts) creation(ctx context.Context, doc *due.Leased[attempt.Attemp
 		return errors.New("nobody creates payments here")
 	}
 	created, err := as.create(ctx, &doc.Body)
+	if err != nil {
+		as.base.Log.WarnContext(ctx, "payment not created", "attempt", doc.ID, "provider", doc.Body.Provider, "account", doc.Body.Account,
+			"declined", errors.Is(err, provider.ErrDeclined), "error", err)
+	}
 	return doc.Finish(ctx, func(a *attempt.Attempt, ch *docstore.Change) error {
-		switch {
-		case errors.Is(err, provider.ErrDeclined):
-			a.Decline(reason(err))
-		case err != nil:
-			a.Unanswered(err.Error(), as.Now())
-		default:
-			way := attempt.Way{Method: created.Redirect.Method, URL: created.Redirect.URL, Fields: created.Redirect.Fields}
-			if !a.Exists(created.ProviderReference, way, as.Now()) {
-				return nil
-			}
-			e, err := as.event(event.PaymentStarted, a, a.Started())
-			if err != nil {
-				return err
-			}
-			ch.Emit(e)
+		if !decided(a, created, err, as.Now()) {
+			return nil
 		}
+		e, err := as.event(event.PaymentStarted, a, a.Started())
+		if err != nil {
+			return err
+		}
+		ch.Emit(e)
 		return nil
 	})
+}
+
+// decided notes the outcome of a try and says whether the attempt is to be
+// announced with it.
+func decided(a *attempt.Attempt, created provider.Created, err error, now time.Time) bool {
+	switch {
+	case errors.Is(err, provider.ErrDeclined):
+		return a.Decline(reason(err), now)
+	case err != nil:
+		return a.Unanswered(err.Error(), now)
+	}
+	way := attempt.Way{Method: created.Redirect.Method, URL: created.Redirect.URL, Fields: created.Redirect.Fields}
+	return a.Exists(created.ProviderReference, way, now)
 }
 
 // reason is what people need of a refusal, without the steps that led to it.

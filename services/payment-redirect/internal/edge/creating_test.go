@@ -152,6 +152,11 @@ func TestADeclinedCreationFailsTheAttempt(t *testing.T) {
 	if w.clerk.times() != 1 {
 		t.Errorf("asked %d times", w.clerk.times())
 	}
+	eventually(t, "payment.started", func() bool { return len(w.bus.published(event.PaymentStarted)) == 1 })
+	fact := &eventv1.PaymentStarted{}
+	if err := w.bus.published(event.PaymentStarted)[0].Decode(fact); err != nil || !strings.Contains(fact.GetRefusal(), "credit denied") || fact.GetProviderReference() != "" {
+		t.Errorf("announced %v, %v", fact, err)
+	}
 }
 
 func TestThePayPageWaitsForThePayment(t *testing.T) {

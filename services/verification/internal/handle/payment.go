@@ -28,7 +28,15 @@ func (h *Handlers) PaymentStarted(ctx context.Context, e event.Event) error {
 		return err
 	}
 	v := verification.Start(fact, terms.Schedule, vs.Now())
-	_, err = vs.Insert(ctx, v.Attempt, v.Merchant, v)
+	var news []event.Event
+	if v.Revision > 0 { // it is over before it began
+		e, err := vs.Fact(v, terms)
+		if err != nil {
+			return err
+		}
+		news = append(news, e)
+	}
+	_, err = vs.Insert(ctx, v.Attempt, v.Merchant, v, news...)
 	if errors.Is(err, docstore.ErrExists) {
 		err = h.tellAgain(ctx, v)
 	}

@@ -59,6 +59,10 @@ func Start(f *eventv1.PaymentStarted, s Schedule, now time.Time) *Verification {
 	if s.First > 0 {
 		v.NextAsk = now.Add(s.First)
 	}
+	if f.GetRefusal() != "" { // there is no payment to ask about
+		v.Facts.Outcome, v.Facts.Detail, v.NextAsk = verificationv1.Outcome_OUTCOME_FAILED, f.GetRefusal(), time.Time{}
+		v.changed(now)
+	}
 	return v
 }
 

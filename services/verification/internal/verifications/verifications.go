@@ -304,12 +304,17 @@ func (vs *Verifications) Apply(ch *docstore.Change, v *verification.Verification
 
 // Tell sends the facts to the order.
 func (vs *Verifications) Tell(ch *docstore.Change, v *verification.Verification, t Terms) error {
-	e, err := vs.base.Event(event.PaymentVerified, v.Attempt, v.Order, v.Merchant, v.Fact(v.TakeCallbacks(), t.Policy))
+	e, err := vs.Fact(v, t)
 	if err != nil {
 		return err
 	}
 	ch.Emit(e)
 	return nil
+}
+
+// Fact is the event that tells the order the facts.
+func (vs *Verifications) Fact(v *verification.Verification, t Terms) (event.Event, error) {
+	return vs.base.Event(event.PaymentVerified, v.Attempt, v.Order, v.Merchant, v.Fact(v.TakeCallbacks(), t.Policy))
 }
 
 // AcknowledgeCallbacks tells callback-ingest that callbacks are known and led

@@ -246,8 +246,11 @@ type PaymentStarted struct {
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// The provider's id of the payment, where one had to be created there first.
 	ProviderReference string `protobuf:"bytes,9,opt,name=provider_reference,json=providerReference,proto3" json:"provider_reference,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Why the payment could not be created there, for people; empty: it was, or
+	// need not be. Nobody can pay such an attempt.
+	Refusal       string `protobuf:"bytes,10,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentStarted) Reset() {
@@ -339,6 +342,13 @@ func (x *PaymentStarted) GetStartTime() *timestamppb.Timestamp {
 func (x *PaymentStarted) GetProviderReference() string {
 	if x != nil {
 		return x.ProviderReference
+	}
+	return ""
+}
+
+func (x *PaymentStarted) GetRefusal() string {
+	if x != nil {
+		return x.Refusal
 	}
 	return ""
 }
@@ -1310,7 +1320,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\brevision\x18\x03 \x01(\x03R\brevision\"T\n" +
 	"\x14DeliveryAcknowledged\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12!\n" +
-	"\fline_numbers\x18\x02 \x03(\x05R\vlineNumbers\"\xe1\x02\n" +
+	"\fline_numbers\x18\x02 \x03(\x05R\vlineNumbers\"\xfb\x02\n" +
 	"\x0ePaymentStarted\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1324,7 +1334,9 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\x06amount\x18\a \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x129\n" +
 	"\n" +
 	"start_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12-\n" +
-	"\x12provider_reference\x18\t \x01(\tR\x11providerReference\"\x9b\x01\n" +
+	"\x12provider_reference\x18\t \x01(\tR\x11providerReference\x12\x18\n" +
+	"\arefusal\x18\n" +
+	" \x01(\tR\arefusal\"\x9b\x01\n" +
 	"\x0fPaymentReturned\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
