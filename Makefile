@@ -71,12 +71,13 @@ lint: $(BIN)/golangci-lint $(BIN)/buf ## format, lint, the repository's rules, c
 	scripts/breaking.sh $(BIN)/buf
 
 .PHONY: gen
-gen: $(BIN)/buf ## generate code from the contracts
+gen: $(BIN)/buf ## generate code and the schemas of webhooks from the contracts
 	cd proto && GOWORK=off $(BIN)/buf generate
+	@$(GO) test ./services/notification/internal/payload -run '^TestPublishedSchemas$$' -update
 
 .PHONY: gen-check
 gen-check: gen ## fail if the committed generated code is not what gen makes
-	@changed=$$(git status --porcelain -- proto/gen); \
+	@changed=$$(git status --porcelain -- proto/gen docs/schemas); \
 	if [ -n "$$changed" ]; then printf 'generated code is stale, commit what make gen made:\n%s\n' "$$changed"; exit 1; fi
 
 .PHONY: alone

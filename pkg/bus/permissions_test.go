@@ -35,7 +35,7 @@ var publishes = bus.Table{
 	"callback":     {event.CallbackReceived, event.CallbackRescued},
 	"verification": {event.PaymentVerified, event.CallbackAcknowledged},
 	"delivery":     {event.DeliveryCompleted, event.DeliveryDelayed},
-	"notification": {},
+	"notification": event.PublicMerchant,
 }
 
 // deployed starts a server with deploy/nats.conf.

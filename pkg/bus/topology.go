@@ -37,7 +37,7 @@ func Topology() Table {
 			// The order's answers to delivery.completed.
 			event.ProductDelivered, event.DeliveryAcknowledged,
 		}),
-		"notification": slices.Concat(reference, event.Public),
+		"notification": slices.Concat(reference, event.Public, event.PublicMerchant),
 	}
 }
 

@@ -23,6 +23,18 @@ var Public = []string{
 	OrderCanceled, OrderExpired, OrderRefunded,
 }
 
+// Public merchant events go to merchants as webhooks too; they are about no
+// order.
+const (
+	EndpointFailing   = "endpoint.failing"
+	EndpointRecovered = "endpoint.recovered"
+	EndpointExhausted = "endpoint.exhausted"
+	EndpointDisabled  = "endpoint.disabled"
+)
+
+// PublicMerchant lists the public merchant events.
+var PublicMerchant = []string{EndpointFailing, EndpointRecovered, EndpointExhausted, EndpointDisabled}
+
 // Internal events: services tell each other facts.
 const (
 	PaymentStarted   = "payment.started"

@@ -64,7 +64,7 @@ var (
 		"callback-ingest":  service[callbackingest.Config](),
 		"verification":     service[struct{}](),
 		"delivery":         service[delivery.Settings](),
-		"notification":     service[notification.Config](),
+		"notification":     service[notification.Settings](),
 	}
 	others = map[string]settings{
 		"sandbox": read[struct {

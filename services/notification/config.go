@@ -9,6 +9,10 @@ import (
 	"quittance/pkg/egress"
 )
 
+// minRetention is more than events live on the bus, and more than any re-send
+// takes that is not a case for people.
+const minRetention = 10 * 24 * time.Hour
+
 // Config is what the service itself needs to know. Zero values are replaced by
 // the defaults of the tags.
 type Config struct {
@@ -26,6 +30,16 @@ type Config struct {
 	Workers int `env:"WEBHOOK_WORKERS" envDefault:"1024" doc:"How many orders' webhooks are worked on at once"`
 	// PerEndpoint is how many tries may be under way at one endpoint.
 	PerEndpoint int `env:"WEBHOOK_PER_ENDPOINT" envDefault:"64" doc:"How many webhooks may be under way to one endpoint"`
+	// Retries are the pauses between tries where an endpoint has none of its own;
+	// empty: ten tries in 75 hours.
+	Retries []time.Duration `env:"WEBHOOK_RETRIES" doc:"Pauses between the tries of a webhook, each moved by up to a fifth, such as 5s,5m,30m,2h,5h,10h,14h,20h,24h, which is the default"`
+	// DisableAfter is after how long of nothing but failures an endpoint is
+	// disabled.
+	DisableAfter time.Duration `env:"WEBHOOK_DISABLE_AFTER" envDefault:"72h" doc:"After how long of nothing but failures an endpoint is disabled"`
+	// Retention is how long webhooks are kept after their order's last event.
+	// What comes again later is not recognised, so it must be longer than the bus
+	// keeps events.
+	Retention time.Duration `env:"WEBHOOK_RETENTION" envDefault:"720h" doc:"How long webhooks are kept, once settled, for ListDeliveries and Replay; at least 240h"`
 	// CatchUp is the pause between looks for events that the bus lost.
 	CatchUp time.Duration `env:"CATCH_UP" envDefault:"1m" doc:"Pause between looks for events that the bus lost"`
 	// Transport makes the calls instead of the one that refuses addresses that
@@ -43,11 +57,20 @@ func (c Config) Validate() error {
 	}
 	for name, negative := range map[string]bool{
 		"WEBHOOK_TIMEOUT": c.Timeout < 0, "WEBHOOK_WORKERS": c.Workers < 0,
-		"WEBHOOK_PER_ENDPOINT": c.PerEndpoint < 0, "CATCH_UP": c.CatchUp < 0,
+		"WEBHOOK_PER_ENDPOINT": c.PerEndpoint < 0, "CATCH_UP": c.CatchUp < 0, "WEBHOOK_DISABLE_AFTER": c.DisableAfter < 0,
 	} {
 		if negative {
 			errs = append(errs, config.Violation(name, "must not be negative"))
 		}
+	}
+	for _, pause := range c.Retries {
+		if pause <= 0 {
+			errs = append(errs, config.Violation("WEBHOOK_RETRIES", "must be positive"))
+			break
+		}
+	}
+	if c.Retention != 0 && c.Retention < minRetention {
+		errs = append(errs, config.Violation("WEBHOOK_RETENTION", "must be at least %s", minRetention))
 	}
 	return errors.Join(errs...)
 }
@@ -58,6 +81,8 @@ func (c Config) withDefaults() Config {
 	set(&c.Workers, 1024)
 	set(&c.PerEndpoint, 64)
 	set(&c.CatchUp, time.Minute)
+	set(&c.DisableAfter, 72*time.Hour)
+	set(&c.Retention, 30*24*time.Hour)
 	return c
 }
 

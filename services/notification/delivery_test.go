@@ -113,7 +113,7 @@ func TestExhaustedEventBlocksNobody(t *testing.T) {
 		if got := w.sequences("main", "ord_1")[11:]; fmt.Sprint(got) != "[1 2]" {
 			t.Errorf("replayed %v", got)
 		}
-	}, func(w *world) { w.cfg.CatchUp = 24 * time.Hour })
+	}, func(w *world) { w.cfg.CatchUp, w.cfg.DisableAfter = 24*time.Hour, 1000*time.Hour })
 }
 
 func TestRetryAfterOfTheReceiver(t *testing.T) {

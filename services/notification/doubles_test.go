@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"quittance/pkg/fault"
+	"quittance/pkg/reference"
 	"quittance/pkg/rpc"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
@@ -49,6 +50,16 @@ func serveOrders(t *testing.T, w *world) *orders {
 		}
 	})
 	return o
+}
+
+// GetReference knows every merchant.
+func (o *orders) GetReference(_ context.Context, req *orderv1.GetReferenceRequest) (*orderv1.Reference, error) {
+	if req.GetKind() != reference.KindMerchant {
+		return nil, fault.ToStatus(fault.NotFound("reference")).Err()
+	}
+	return &orderv1.Reference{Kind: req.GetKind(), Id: req.GetId(), Version: 1, Item: &orderv1.Reference_Merchant{
+		Merchant: &orderv1.Merchant{Id: req.GetId(), Name: req.GetId(), MailFrom: "shop@" + req.GetId() + ".example"},
+	}}, nil
 }
 
 func (o *orders) set(down bool) {

@@ -30,6 +30,7 @@ import (
 	busmemory "quittance/pkg/bus/memory"
 	"quittance/pkg/docstore/memory"
 	"quittance/pkg/event"
+	"quittance/pkg/mail"
 	"quittance/pkg/rpc"
 	"quittance/pkg/seal"
 	"quittance/pkg/service"
@@ -64,6 +65,7 @@ type world struct {
 	began  time.Time
 	api    notificationv1.NotificationServiceServer
 	stop   func()
+	mailer mail.Sender
 
 	mu        sync.Mutex
 	receivers map[string]receiver
@@ -102,7 +104,7 @@ func (w *world) start() {
 	svc, err := notification.New(ctx, service.Deps{
 		Engine: w.engine, Bus: w.bus, Log: slog.New(slog.DiscardHandler),
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(), Keyring: w.keys, Now: time.Now,
-	}, w.cfg, w.conn)
+	}, w.cfg, w.conn, w.mailer)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -74,7 +74,7 @@ func TestRealReceiver(t *testing.T) {
 	svc, err := notification.New(t.Context(), service.Deps{
 		Engine: memory.New(), Bus: w.bus, Log: slog.New(slog.NewJSONHandler(log, nil)),
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(), Keyring: keys, Now: time.Now,
-	}, notification.Config{AllowCIDRs: []string{"127.0.0.0/8"}}, w.conn)
+	}, notification.Config{AllowCIDRs: []string{"127.0.0.0/8"}}, w.conn, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"quittance/pkg/egress"
 	"quittance/pkg/event"
+	"quittance/pkg/mail"
 	"quittance/pkg/reference"
 	"quittance/pkg/service"
 	notificationv1 "quittance/proto/gen/go/quittance/notification/v1"
@@ -16,8 +17,11 @@ import (
 	"quittance/services/notification/internal/endpoints"
 	"quittance/services/notification/internal/handle"
 	"quittance/services/notification/internal/history"
+	"quittance/services/notification/internal/notices"
 	"quittance/services/notification/internal/queues"
+	"quittance/services/notification/internal/replays"
 	"quittance/services/notification/internal/sender"
+	"quittance/services/notification/internal/sweep"
 )
 
 // Name is the service's name on the bus and in logs.
@@ -34,7 +38,8 @@ type Service struct {
 
 // New opens the service's store and wires its parts. orders is a connection to
 // the order service's internal listener.
-func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConnInterface) (*Service, error) {
+// mailer sends notices about endpoints; nil: they are not mailed.
+func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConnInterface, mailer mail.Sender) (*Service, error) {
 	cfg = cfg.withDefaults()
 	base, err := service.New(ctx, Name, d)
 	if err != nil {
@@ -57,23 +62,43 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 		cfg.Transport = transport
 	}
 	past := history.New(orders, base.Log)
-	qs, err := queues.Open(ctx, base, es, sender.New(sender.Options{
-		Transport: cfg.Transport, Keyring: d.Keyring, Timeout: cfg.Timeout, PerEndpoint: cfg.PerEndpoint,
+	ns, err := notices.Open(ctx, base, es, ref, mailer)
+	if err != nil {
+		return nil, err
+	}
+	send := sender.New(sender.Options{
+		Transport: cfg.Transport, Keyring: d.Keyring, Timeout: cfg.Timeout, Retries: cfg.Retries, PerEndpoint: cfg.PerEndpoint,
 		Log: base.Log, Now: d.Now,
-	}), past, queues.Options{Workers: cfg.Workers, Hold: cfg.Hold})
+	})
+	qs, err := queues.Open(ctx, base, es, send, past, ns, queues.Options{
+		Workers: cfg.Workers, Hold: cfg.Hold, GiveUp: cfg.DisableAfter, Keep: cfg.Retention,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ns.Taker = qs
+	rs, err := replays.Open(ctx, base, es, qs, past)
 	if err != nil {
 		return nil, err
 	}
 	if err := catchup.Open(ctx, base, past, es, qs, cfg.CatchUp); err != nil {
 		return nil, err
 	}
+	if err := sweep.Open(ctx, base, es, qs, ns.Collection, rs.Collection, cfg.Retention); err != nil {
+		return nil, err
+	}
 	h := &handle.Handlers{Queues: qs}
 	for _, typ := range event.Public {
 		base.On(typ, h.Public)
 	}
+	for _, typ := range event.PublicMerchant {
+		base.On(typ, h.Merchant)
+	}
 	return &Service{
 		base: base, Reference: ref, transport: transport,
-		server: &edge.Server{Endpoints: es, Queues: qs, History: past, Keyring: d.Keyring, Egress: policy},
+		server: &edge.Server{
+			Endpoints: es, Queues: qs, Replays: rs, History: past, Keyring: d.Keyring, Egress: policy, Longest: send.Longest(),
+		},
 	}, nil
 }
 

@@ -17,7 +17,7 @@ import (
 // version is how often the queue of an order at main was written.
 func (w *world) version(order string) int64 {
 	w.t.Helper()
-	store, err := w.engine.Open(w.t.Context(), docstore.StoreSpec{Name: "queues", Indexes: []string{"latest", "paused"}})
+	store, err := w.engine.Open(w.t.Context(), docstore.StoreSpec{Name: "queues", Indexes: []string{"latest", "paused", "single"}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -22,8 +22,11 @@ const (
 	resigned = 5 * time.Minute
 )
 
-// cursors is the collection of notification that is due for ever.
-const cursors = "cursors"
+// Collections of notification that are due for ever.
+const (
+	cursors = "cursors"
+	sweeps  = "sweeps"
+)
 
 // bell stands for the loops' polling. A real loop asks its store every second
 // whether something is due, which in virtual days would cost most of the real
@@ -94,6 +97,7 @@ func (s *store) wrote(rec *docstore.Record) {
 	switch news := n.w.nodes[notificationName]; {
 	case n == news && s.name == cursors:
 		news.turned(rec)
+	case n == news && s.name == sweeps:
 	case n == news, s.name == "orders":
 		news.turns.Store(0)
 		news.bell.ring(cursors, time.Now())
@@ -132,7 +136,7 @@ func (s *store) NextDue(ctx context.Context) (time.Time, error) {
 		switch nap := n.w.napping(); {
 		case nap.After(now):
 			at = later(at, nap.Add(soon))
-		case s.name == cursors && n.turns.Load() >= enough:
+		case (s.name == cursors || s.name == sweeps) && n.turns.Load() >= enough:
 			at = time.Time{}
 		case s.name == cursors && n.failed.Load() >= failing:
 			n.failed.Store(failing - 1)

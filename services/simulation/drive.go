@@ -189,7 +189,7 @@ func (w *world) next() time.Time {
 			return
 		}
 		for collection, s := range l.engine.stores {
-			if collection == cursors && p.node.turns.Load() >= enough {
+			if collection == sweeps || collection == cursors && p.node.turns.Load() >= enough {
 				continue
 			}
 			if at, err := s.inner.NextDue(w.ctx); err == nil {

@@ -217,7 +217,7 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 	}
 	notify, err := notification.New(ctx, deps[notification.Name], notification.Config{
 		AllowCIDRs: s.cfg.WebhookAllow, CatchUp: s.cfg.CatchUp, Timeout: s.cfg.WebhookTimeout,
-	}, s.orders)
+	}, s.orders, mailer)
 	if err != nil {
 		return err
 	}

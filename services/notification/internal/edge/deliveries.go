@@ -50,6 +50,10 @@ func parse(token string, one bool) (*position, error) {
 	return p, nil
 }
 
+// maxLooked is how many queues one call looks at. With filters that fit little,
+// a page may be short.
+const maxLooked = 2000
+
 // ListDeliveries implements NotificationService.
 func (s *Server) ListDeliveries(ctx context.Context, req *notificationv1.ListDeliveriesRequest) (*notificationv1.ListDeliveriesResponse, error) {
 	size, err := rpc.PageSize(req.GetPageSize())
@@ -60,11 +64,15 @@ func (s *Server) ListDeliveries(ctx context.Context, req *notificationv1.ListDel
 	if err != nil {
 		return nil, err
 	}
-	p := &page{size: size, after: from}
+	fits, err := filterOf(req)
+	if err != nil {
+		return nil, err
+	}
+	p := &page{size: size, after: from, fits: fits}
 	if req.GetOrderId() != "" {
 		err = s.ofOrder(ctx, req.GetOrderId(), p)
 	} else {
-		err = s.ofAll(ctx, p)
+		err = s.ofAll(ctx, p, fits)
 	}
 	if err != nil {
 		return nil, err
@@ -76,6 +84,42 @@ func (s *Server) ListDeliveries(ctx context.Context, req *notificationv1.ListDel
 	return out, err
 }
 
+// filter says which webhooks are listed.
+type filter struct {
+	endpoint, typ string
+	state         queue.State
+	from, to      time.Time
+}
+
+func filterOf(req *notificationv1.ListDeliveriesRequest) (filter, error) {
+	f := filter{endpoint: req.GetEndpointId(), typ: req.GetEventType()}
+	var v fault.Validation
+	if req.GetState() != notificationv1.WebhookState_WEBHOOK_STATE_UNSPECIFIED {
+		f.state = map[notificationv1.WebhookState]queue.State{
+			notificationv1.WebhookState_WEBHOOK_STATE_PENDING:   queue.Pending,
+			notificationv1.WebhookState_WEBHOOK_STATE_DELIVERED: queue.Delivered,
+			notificationv1.WebhookState_WEBHOOK_STATE_EXHAUSTED: queue.Exhausted,
+		}[req.GetState()]
+		v.Check(f.state != "", "state", "is not known")
+	}
+	for _, bound := range []struct {
+		field string
+		given *timestamppb.Timestamp
+		to    *time.Time
+	}{{"start_time", req.GetStartTime(), &f.from}, {"end_time", req.GetEndTime(), &f.to}} {
+		if bound.given != nil && v.Check(bound.given.IsValid(), bound.field, "must be a time") {
+			*bound.to = bound.given.AsTime()
+		}
+	}
+	return f, v.Err()
+}
+
+func (f filter) takes(q *queue.Queue, e queue.Event) bool {
+	return e.State != queue.Skipped &&
+		(f.endpoint == "" || f.endpoint == q.Endpoint) && (f.typ == "" || f.typ == e.Type) && (f.state == "" || f.state == e.State) &&
+		(f.from.IsZero() || !e.Time.Before(f.from)) && (f.to.IsZero() || e.Time.Before(f.to))
+}
+
 // ofOrder lists the webhooks of one order.
 func (s *Server) ofOrder(ctx context.Context, order string, p *page) error {
 	merchant := rpc.MerchantID(ctx)
@@ -85,6 +129,9 @@ func (s *Server) ofOrder(ctx context.Context, order string, p *page) error {
 	}
 	var all []item
 	for _, ep := range eps {
+		if ep.Unordered {
+			continue
+		}
 		doc, err := s.Queues.For(merchant).Get(ctx, queue.DocID(order, ep.ID))
 		if errors.Is(err, docstore.ErrNotFound) {
 			continue
@@ -92,7 +139,19 @@ func (s *Server) ofOrder(ctx context.Context, order string, p *page) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, items(doc, "")...)
+		all = append(all, p.items(doc, "")...)
+	}
+	for after := ""; ; {
+		docs, next, err := s.Queues.For(merchant).Find(ctx, docstore.Query{Index: "single", Equal: order, After: after, Limit: 1000})
+		if err != nil {
+			return err
+		}
+		for _, doc := range docs {
+			all = append(all, p.items(doc, "")...)
+		}
+		if after = next; next == "" {
+			break
+		}
 	}
 	slices.SortFunc(all, item.byEvent)
 	for _, it := range all {
@@ -104,21 +163,26 @@ func (s *Server) ofOrder(ctx context.Context, order string, p *page) error {
 }
 
 // ofAll lists the merchant's webhooks.
-func (s *Server) ofAll(ctx context.Context, p *page) error {
-	q := docstore.Query{Index: "latest", Descending: true, Limit: p.size + 1}
+func (s *Server) ofAll(ctx context.Context, p *page, f filter) error {
+	q := docstore.Query{Index: "latest", Descending: true, Limit: p.size + 1, From: queues.TimeKey(f.from)}
 	if p.after != nil {
 		q.To = p.after.Latest + "~" // exclusive, so that equal ones are seen
 	}
-	for !p.more {
+	for looked := 0; !p.more; {
 		docs, next, err := s.Queues.For(rpc.MerchantID(ctx)).Find(ctx, q)
 		if err != nil {
 			return err
 		}
 		for _, doc := range docs {
-			for _, it := range items(doc, queues.TimeKey(doc.Body.Latest())) {
+			latest := queues.TimeKey(doc.Body.Latest())
+			for _, it := range p.items(doc, latest) {
 				if p.after == nil || it.byQueue(item{position: *p.after}) > 0 {
 					p.add(it)
 				}
+			}
+			if looked++; looked >= maxLooked && !p.more {
+				p.more, p.last = true, position{Latest: latest, ID: doc.ID}
+				return nil
 			}
 		}
 		if next == "" {
@@ -135,11 +199,11 @@ type item struct {
 	webhook *notificationv1.Webhook
 }
 
-// items lists the webhooks of a queue, newest first.
-func items(doc *docstore.Doc[queue.Queue], latest string) []item {
+// items lists the webhooks of a queue that fit, newest first.
+func (p *page) items(doc *docstore.Doc[queue.Queue], latest string) []item {
 	var out []item
 	for _, e := range slices.Backward(doc.Body.Events) {
-		if e.State != queue.Skipped {
+		if p.fits.takes(&doc.Body, e) {
 			out = append(out, item{position{Latest: latest, ID: doc.ID, Sequence: e.Sequence}, webhookOf(&doc.Body, e)})
 		}
 	}
@@ -158,6 +222,7 @@ func (it item) byQueue(other item) int {
 type page struct {
 	size  int
 	after *position
+	fits  filter
 	out   []*notificationv1.Webhook
 	last  position
 	more  bool
@@ -175,7 +240,10 @@ func (p *page) add(it item) {
 func webhookOf(q *queue.Queue, e queue.Event) *notificationv1.Webhook {
 	w := &notificationv1.Webhook{
 		EndpointId: q.Endpoint, EventId: e.ID, EventType: e.Type, OrderId: q.Order, Sequence: e.Sequence,
-		State: stateOf(e.State), Tries: int32(e.Tries), LastResult: e.Result,
+		State: stateOf(e.State), Tries: int32(e.Tries), LastResult: e.Result, EventTime: stamp(e.Time), Test: e.Test,
+	}
+	if q.Single && q.Order == "" {
+		w.Sequence = 0
 	}
 	switch e.State {
 	case queue.Pending:

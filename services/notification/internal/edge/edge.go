@@ -8,12 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"quittance/pkg/docstore"
 	"quittance/pkg/egress"
-	"quittance/pkg/event"
 	"quittance/pkg/fault"
 	"quittance/pkg/rpc"
 	"quittance/pkg/seal"
@@ -23,9 +24,8 @@ import (
 	"quittance/services/notification/internal/endpoints"
 	"quittance/services/notification/internal/history"
 	"quittance/services/notification/internal/queues"
+	"quittance/services/notification/internal/replays"
 )
-
-var slug = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
 // Historian reads the history of an order: fault.KindNotFound if there is no
 // such order, fault.KindUnavailable if its owner can't be asked.
@@ -38,10 +38,13 @@ type Server struct {
 	notificationv1.UnimplementedNotificationServiceServer
 	Endpoints *endpoints.Endpoints
 	Queues    *queues.Queues
+	Replays   *replays.Replays
 	History   Historian
 	Keyring   *seal.Keyring
 	// Egress says which URLs are accepted.
 	Egress egress.Policy
+	// Longest is the longest that any try takes.
+	Longest time.Duration
 }
 
 var _ notificationv1.NotificationServiceServer = (*Server)(nil)
@@ -49,31 +52,42 @@ var _ notificationv1.NotificationServiceServer = (*Server)(nil)
 // PutEndpoint implements NotificationService.
 func (s *Server) PutEndpoint(ctx context.Context, req *notificationv1.PutEndpointRequest) (*notificationv1.Endpoint, error) {
 	given := req.GetEndpoint()
-	if err := s.validate(given); err != nil {
+	if err := s.validate(given, req.GetCredentials()); err != nil {
 		return nil, err
 	}
 	merchant := rpc.MerchantID(ctx)
-	settings := endpoint.Settings{
-		URL: given.GetUrl(), Types: slices.Clone(given.GetEventTypes()), Disabled: given.GetDisabled(),
+	docID := endpoint.DocID(merchant, given.GetId())
+	settings := settingsOf(given)
+	if req.GetCredentials() != nil {
+		if err := s.seal(&settings, docID, req.GetCredentials()); err != nil {
+			return nil, err
+		}
 	}
 	now := s.Endpoints.Now()
-	doc, err := s.Endpoints.For(merchant).Update(ctx, endpoint.DocID(merchant, given.GetId()), func(e *endpoint.Endpoint, _ *docstore.Change) error {
-		if !e.Put(settings, now) {
+	doc, err := s.Endpoints.For(merchant).Update(ctx, docID, func(e *endpoint.Endpoint, _ *docstore.Change) error {
+		if e.Unordered != given.GetUnordered() {
+			return fault.Invalid("endpoint.unordered", "can't be changed: make another endpoint")
+		}
+		mine := settings
+		if req.GetCredentials() == nil {
+			mine.Credentials, mine.HeaderNames, mine.Authorization = e.Credentials, e.HeaderNames, e.Authorization
+		}
+		if !e.Put(mine, now) {
 			return docstore.ErrUnchanged
 		}
 		return nil
 	})
 	if errors.Is(err, docstore.ErrNotFound) {
-		return s.create(ctx, merchant, given.GetId(), settings)
+		return s.create(ctx, merchant, given, settings)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return answer(&doc.Body), nil
+	return s.answer(&doc.Body), nil
 }
 
 // create makes a new endpoint; its secret is in the answer, and never again.
-func (s *Server) create(ctx context.Context, merchant, endpointID string, settings endpoint.Settings) (*notificationv1.Endpoint, error) {
+func (s *Server) create(ctx context.Context, merchant string, given *notificationv1.Endpoint, settings endpoint.Settings) (*notificationv1.Endpoint, error) {
 	others, err := s.Endpoints.Of(ctx, merchant)
 	if err != nil {
 		return nil, err
@@ -81,24 +95,27 @@ func (s *Server) create(ctx context.Context, merchant, endpointID string, settin
 	if len(others) >= endpoints.MaxPerMerchant {
 		return nil, fault.Exhausted("a merchant has at most %d endpoints", endpoints.MaxPerMerchant)
 	}
-	docID := endpoint.DocID(merchant, endpointID)
+	docID := endpoint.DocID(merchant, given.GetId())
 	secret := webhook.NewSecret()
 	sealed, err := s.Keyring.Seal([]byte(secret), docID)
 	if err != nil {
 		return nil, fmt.Errorf("seal the endpoint's secret: %w", err)
 	}
 	e := &endpoint.Endpoint{
-		Merchant: merchant, ID: endpointID, URL: settings.URL, Types: settings.Types, Disabled: settings.Disabled,
+		Settings: settings, Merchant: merchant, ID: given.GetId(), Unordered: given.GetUnordered(),
 		Secret: sealed, Created: s.Endpoints.Now(),
+	}
+	if settings.Disabled {
+		e.DisabledBy = endpoint.ByMerchant
 	}
 	doc, err := s.Endpoints.For(merchant).Insert(ctx, docID, e)
 	if errors.Is(err, docstore.ErrExists) {
-		return nil, fault.Conflict("endpoint %q is being created by another request", endpointID)
+		return nil, fault.Conflict("endpoint %q is being created by another request", given.GetId())
 	}
 	if err != nil {
 		return nil, err
 	}
-	out := answer(&doc.Body)
+	out := s.answer(&doc.Body)
 	out.Secret = secret
 	return out, nil
 }
@@ -112,62 +129,56 @@ func (s *Server) ListEndpoints(ctx context.Context, _ *notificationv1.ListEndpoi
 	slices.SortFunc(eps, func(a, b *endpoint.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
 	out := &notificationv1.ListEndpointsResponse{}
 	for _, e := range eps {
-		out.Endpoints = append(out.Endpoints, answer(e))
+		out.Endpoints = append(out.Endpoints, s.answer(e))
 	}
 	return out, nil
 }
 
-// Replay implements NotificationService.
-func (s *Server) Replay(ctx context.Context, req *notificationv1.ReplayRequest) (*notificationv1.ReplayResponse, error) {
+// get reads one of the merchant's endpoints.
+func (s *Server) get(ctx context.Context, endpointID string) (*docstore.Doc[endpoint.Endpoint], error) {
 	merchant := rpc.MerchantID(ctx)
-	ep, err := s.Endpoints.For(merchant).Get(ctx, endpoint.DocID(merchant, req.GetEndpointId()))
-	if err != nil {
-		return nil, missing(err, "endpoint %q", req.GetEndpointId())
-	}
-	if ep.Body.Disabled {
-		return nil, fault.Conflict("endpoint %q is disabled", req.GetEndpointId())
-	}
-	if req.GetOrderId() == "" {
-		return nil, fault.Invalid("order_id", "must be set")
-	}
-	told, err := s.History.Order(ctx, req.GetOrderId())
-	if err != nil {
-		return nil, err
-	}
-	if told.Merchant != merchant {
-		return nil, fault.NotFound("order %q", req.GetOrderId())
-	}
-	n, err := s.Queues.Replay(ctx, &ep.Body, told)
-	return &notificationv1.ReplayResponse{Webhooks: int32(n)}, err
+	doc, err := s.Endpoints.For(merchant).Get(ctx, endpoint.DocID(merchant, endpointID))
+	return doc, endpoints.Missing(err, endpointID)
 }
 
-// answer is the endpoint without its secret.
-func answer(e *endpoint.Endpoint) *notificationv1.Endpoint {
-	return &notificationv1.Endpoint{Id: e.ID, Url: e.URL, EventTypes: e.Types, Disabled: e.Disabled}
-}
-
-// missing turns a store's "no such document" into what the caller sees.
-func missing(err error, format string, args ...any) error {
-	if errors.Is(err, docstore.ErrNotFound) {
-		return fault.NotFound(format, args...)
-	}
-	return err
-}
-
-func (s *Server) validate(e *notificationv1.Endpoint) error {
-	var v fault.Validation
-	v.Check(slug.MatchString(e.GetId()), "endpoint.id", "must be 1 to 40 of a-z, 0-9, '-'")
-	if err := s.Egress.CheckURL(e.GetUrl()); err != nil {
-		v.Check(false, "endpoint.url", "%v", err)
-	}
-	v.Check(len(e.GetEventTypes()) <= len(event.Public), "endpoint.event_types", "must have at most %d entries", len(event.Public))
-	for i, typ := range e.GetEventTypes() {
-		if i == len(event.Public) {
-			break
+// change changes one of the merchant's endpoints.
+func (s *Server) change(ctx context.Context, endpointID string, change func(*endpoint.Endpoint) bool) (*endpoint.Endpoint, error) {
+	merchant := rpc.MerchantID(ctx)
+	doc, err := s.Endpoints.For(merchant).Update(ctx, endpoint.DocID(merchant, endpointID), func(e *endpoint.Endpoint, _ *docstore.Change) error {
+		if !change(e) {
+			return docstore.ErrUnchanged
 		}
-		field := fmt.Sprintf("endpoint.event_types[%d]", i)
-		v.Check(slices.Contains(event.Public, typ), field, "is not a type of public events")
-		v.Check(!slices.Contains(e.GetEventTypes()[:i], typ), field, "is there twice")
+		return nil
+	})
+	if err != nil {
+		return nil, endpoints.Missing(err, endpointID)
 	}
-	return v.Err()
+	return &doc.Body, nil
+}
+
+// answer is the endpoint without its secrets.
+func (s *Server) answer(e *endpoint.Endpoint) *notificationv1.Endpoint {
+	out := &notificationv1.Endpoint{
+		Id: e.ID, Url: e.URL, EventTypes: e.Types, Disabled: e.Disabled, ProductIds: e.Products, Metadata: e.Metadata,
+		MaxInFlight: int32(e.InFlight), MaxPerSecond: int32(e.PerSecond), Unordered: e.Unordered, NotifyEmail: e.Notify,
+		HeaderNames: e.HeaderNames, Authorization: e.Authorization, RotationEndTime: stamp(e.RotationEnd(s.Endpoints.Now())),
+		CreateTime: stamp(e.Created),
+		Health: &notificationv1.EndpointHealth{
+			State: notificationv1.HealthState_HEALTH_STATE_OK, FailingSince: stamp(e.Failing), DisabledBy: string(e.DisabledBy),
+			Problem: e.Problem,
+		},
+	}
+	switch {
+	case e.Disabled:
+		out.Health.State = notificationv1.HealthState_HEALTH_STATE_DISABLED
+	case !e.Failing.IsZero():
+		out.Health.State = notificationv1.HealthState_HEALTH_STATE_FAILING
+	}
+	if e.Timeout > 0 {
+		out.Timeout = durationpb.New(e.Timeout)
+	}
+	for _, pause := range e.Retries {
+		out.RetryDelays = append(out.RetryDelays, durationpb.New(pause))
+	}
+	return out
 }

@@ -11,8 +11,8 @@ var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func TestWants(t *testing.T) {
 	all := &endpoint.Endpoint{Created: epoch}
-	one := &endpoint.Endpoint{Created: epoch, Types: []string{"order.created"}}
-	if !all.Wants("order.created") || !all.Wants("order.expired") || !one.Wants("order.created") || one.Wants("order.expired") {
+	one := &endpoint.Endpoint{Created: epoch, Settings: endpoint.Settings{Types: []string{"order.created"}}}
+	if !all.Wants("order.created", nil) || !all.Wants("order.expired", nil) || !one.Wants("order.created", nil) || one.Wants("order.expired", nil) {
 		t.Error("the filter lets the wrong types through")
 	}
 	if !all.Precedes(epoch.Add(-time.Minute)) || all.Precedes(epoch) || all.Precedes(epoch.Add(-100*time.Millisecond)) {
@@ -21,7 +21,7 @@ func TestWants(t *testing.T) {
 }
 
 func TestEnablingResumesTwice(t *testing.T) {
-	e := &endpoint.Endpoint{URL: "https://a.example", Created: epoch}
+	e := &endpoint.Endpoint{Settings: endpoint.Settings{URL: "https://a.example"}, Created: epoch}
 	on, off := endpoint.Settings{URL: e.URL}, endpoint.Settings{URL: e.URL, Disabled: true}
 	if e.Put(on, epoch) || !endpoint.NextDue(e).IsZero() {
 		t.Fatal("the same settings change something")
@@ -49,15 +49,16 @@ func TestEnablingResumesTwice(t *testing.T) {
 }
 
 func TestQuit(t *testing.T) {
-	e := &endpoint.Endpoint{URL: "https://a.example", Created: epoch}
-	if e.Quit("https://b.example") || e.Disabled {
+	e := &endpoint.Endpoint{Settings: endpoint.Settings{URL: "https://a.example"}, Created: epoch}
+	if e.Quit("https://b.example", epoch) || e.Disabled {
 		t.Fatal("the answer of another URL counts")
 	}
-	if !e.Quit(e.URL) || !e.Disabled || !e.Gone || e.Quit(e.URL) {
+	if !e.Quit(e.URL, epoch) || !e.Disabled || e.DisabledBy != endpoint.ByGone || e.Quit(e.URL, epoch) {
 		t.Fatalf("after 410: %+v", e)
 	}
+	e.Noticed(e.Notices)
 	e.Put(endpoint.Settings{URL: e.URL}, epoch)
-	if e.Disabled || e.Gone || endpoint.NextDue(e).IsZero() {
+	if e.Disabled || e.DisabledBy != "" || endpoint.NextDue(e).IsZero() {
 		t.Fatalf("enabled again: %+v", e)
 	}
 }

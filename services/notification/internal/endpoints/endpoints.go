@@ -4,8 +4,10 @@ package endpoints
 
 import (
 	"context"
+	"errors"
 
 	"quittance/pkg/docstore"
+	"quittance/pkg/fault"
 	"quittance/pkg/service"
 	"quittance/services/notification/internal/endpoint"
 )
@@ -43,4 +45,12 @@ func (es *Endpoints) Of(ctx context.Context, merchant string) ([]*endpoint.Endpo
 		}
 		after = next
 	}
+}
+
+// Missing turns a store's "no such document" into what the caller sees.
+func Missing(err error, endpointID string) error {
+	if errors.Is(err, docstore.ErrNotFound) {
+		return fault.NotFound("endpoint %q", endpointID)
+	}
+	return err
 }

@@ -1,5 +1,5 @@
-// Package handle takes the public order events and puts them into the queues of
-// the merchant's endpoints. It only writes; a repeated event changes nothing.
+// Package handle takes the public events and puts them into the queues of the
+// merchant's endpoints. It only writes; a repeated event changes nothing.
 package handle
 
 import (
@@ -24,4 +24,13 @@ func (h *Handlers) Public(ctx context.Context, e event.Event) error {
 		return bus.Permanent(err)
 	}
 	return h.Queues.Take(ctx, merchant, order, []queue.Event{ev})
+}
+
+// Merchant takes any public event that is about no order.
+func (h *Handlers) Merchant(ctx context.Context, e event.Event) error {
+	ev, err := payload.FromMerchantEvent(e)
+	if err != nil {
+		return bus.Permanent(err)
+	}
+	return h.Queues.TakeSingle(ctx, e.Merchant, ev, payload.Noticed(e))
 }

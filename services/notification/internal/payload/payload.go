@@ -1,12 +1,13 @@
 // Package payload owns what merchants receive: the JSON body of a webhook. It
 // takes events as the bus or the order service's history carries them, both
-// giving the same, and renders the same body at every try.
+// giving the same, renders the same body at every try, and describes the bodies
+// as JSON Schema.
 //
-// The body follows Standard Webhooks: type, timestamp, data. data.order is the
-// full order view: keys as in the gRPC API and always there, times and objects
-// null when unset, amounts integers in minor units, states and reasons as short
-// words ("paid", "partially_delivered"). It leaves out pay_url, which is the
-// customer's.
+// The body follows Standard Webhooks: type, timestamp, data. What data holds is
+// made from the contracts alone: keys as in the gRPC API and always there, times
+// and objects null when unset, amounts integers in minor units, states and
+// reasons as short words ("paid", "partially_delivered"). data.order is the full
+// order view without pay_url, which is the customer's.
 package payload
 
 import (
@@ -39,6 +40,32 @@ func FromHistory(e *orderv1.PublicEvent) (queue.Event, error) {
 	return pending(e.GetId(), e.GetType(), e.GetTime().AsTime(), e.GetSequence(), e.GetOrder(), e.GetLineNumber())
 }
 
+// FromMerchantEvent turns an event that is about no order into a queue's, pending.
+func FromMerchantEvent(e event.Event) (queue.Event, error) {
+	about, known := merchantTypes[e.Type]
+	if !known || e.ID == "" || e.Merchant == "" {
+		return queue.Event{}, fmt.Errorf("event %q of type %q is not one that merchants get, or lacks id or merchant", e.ID, e.Type)
+	}
+	if err := e.Decode(about.message()); err != nil {
+		return queue.Event{}, err
+	}
+	return queue.Event{ID: e.ID, Type: e.Type, Time: e.Time.UTC(), Sequence: 1, State: queue.Pending, Data: e.Data}, nil
+}
+
+// Noticed is the id of the endpoint that an event is about, empty if it is about
+// none.
+func Noticed(e event.Event) string {
+	about, known := merchantTypes[e.Type]
+	if !known {
+		return ""
+	}
+	n, ok := about.message().(*eventv1.EndpointNotice)
+	if !ok || e.Decode(n) != nil {
+		return ""
+	}
+	return n.GetEndpointId()
+}
+
 func pending(id, typ string, at time.Time, sequence int64, o *orderv1.Order, line int32) (queue.Event, error) {
 	if id == "" || typ == "" || sequence < 1 || o.GetId() == "" || o.GetMerchantId() == "" {
 		return queue.Event{}, fmt.Errorf("event %q of type %q lacks id, type, sequence, order or merchant", id, typ)
@@ -47,5 +74,11 @@ func pending(id, typ string, at time.Time, sequence int64, o *orderv1.Order, lin
 	if err != nil {
 		return queue.Event{}, fmt.Errorf("keep event %s: %w", id, err)
 	}
-	return queue.Event{ID: id, Type: typ, Time: at.UTC(), Sequence: sequence, State: queue.Pending, Data: data}, nil
+	about := &queue.About{Metadata: o.GetMetadata()}
+	for _, l := range o.GetLines() {
+		about.Products = append(about.Products, l.GetProductId())
+	}
+	return queue.Event{
+		ID: id, Type: typ, Time: at.UTC(), Sequence: sequence, State: queue.Pending, Data: data, About: about,
+	}, nil
 }

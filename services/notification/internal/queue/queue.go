@@ -13,13 +13,13 @@ import (
 	"quittance/pkg/id"
 )
 
-// retries are the pauses after a failed try: ten tries in 75 hours, the example
+// Retries are the pauses after a failed try: ten tries in 75 hours, the example
 // schedule of Standard Webhooks 1.0 ("Deliverability and reliability").
 //
 //	try    1            2    3      4       5    6    7     8     9     10
 //	after  immediately  5 s  5 min  30 min  2 h  5 h  10 h  14 h  20 h  24 h  (each ±20 %)
 //	since  0:00:00      :05  0:05   0:35    2:35 7:35 17:35 31:35 51:35 75:35
-var retries = backoff.Schedule{
+var Retries = backoff.Schedule{
 	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
 	10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
 }
@@ -35,11 +35,15 @@ var putOffs = backoff.Schedule{
 }
 
 const (
-	// maxRetryAfter bounds what a receiver may ask for; where the schedule
+	// MaxRetryAfter bounds what a receiver may ask for; where the schedule
 	// pauses longer, it does.
-	maxRetryAfter = time.Hour
-	// maxResult is the longest kept result in characters.
-	maxResult = 300
+	MaxRetryAfter = time.Hour
+	// maxResult and maxResponse are the longest kept result, and response of an
+	// attempt, in characters.
+	maxResult   = 300
+	maxResponse = 1000
+	// maxAttempts is how many attempts of an event are kept, the latest.
+	maxAttempts = 20
 )
 
 // State is how far one event came.
@@ -64,7 +68,8 @@ type Event struct {
 	Type     string    `json:"type,omitempty"`
 	Time     time.Time `json:"time,omitzero"`
 	State    State     `json:"state"`
-	// Data is what the body is rendered from; kept while the event is pending.
+	// Data is what the body is rendered from; kept while the event is pending, and
+	// for good if it is about no order.
 	Data []byte `json:"data,omitempty"`
 	// Round is how often the merchant has had the event sent again.
 	Round int `json:"round,omitempty"`
@@ -74,6 +79,31 @@ type Event struct {
 	// Result is what came of the latest try, at Tried.
 	Result string    `json:"result,omitempty"`
 	Tried  time.Time `json:"tried,omitzero"`
+	// Attempts are the latest tries, oldest first.
+	Attempts []Attempt `json:"attempts,omitempty"`
+	// About is what an endpoint's filters look at; not stored, and nil for
+	// events that are about no order.
+	About *About `json:"-"`
+	// Test: an example, sent even while the endpoint is disabled.
+	Test bool `json:"test,omitempty"`
+}
+
+// About is the order that an event is about.
+type About struct {
+	Products []string
+	Metadata map[string]string
+}
+
+// Attempt is one try.
+type Attempt struct {
+	Try int `json:"try"`
+	// At is when it ended, Took how long it was under way.
+	At   time.Time     `json:"at"`
+	Took time.Duration `json:"took"`
+	// Status is 0 if there was no answer.
+	Status int `json:"status,omitempty"`
+	// Response is the beginning of the answer, or why there was none.
+	Response string `json:"response,omitempty"`
 }
 
 // Queue is the stored document.
@@ -81,7 +111,12 @@ type Queue struct {
 	Merchant string `json:"merchant"`
 	// Endpoint is the merchant's own id of it.
 	Endpoint string `json:"endpoint"`
-	Order    string `json:"order"`
+	// Order is empty if the one event is about no order.
+	Order string `json:"order,omitempty"`
+	// Created is when the document was made.
+	Created time.Time `json:"created,omitzero"`
+	// Single: the queue is that of one event, which waits for no other.
+	Single bool `json:"single,omitempty"`
 	// Events in sequence; what is missing in between has not arrived.
 	Events []Event `json:"events"`
 	// Paused: the endpoint is disabled.
@@ -93,10 +128,14 @@ type Queue struct {
 	// NotBefore holds a queue back whose endpoint was busy PutOff times.
 	NotBefore time.Time `json:"not_before,omitzero"`
 	PutOff    int       `json:"put_off,omitempty"`
+	// Slot: NotBefore is the queue's turn among those that wait for an endpoint
+	// with a limited rate.
+	Slot bool `json:"slot,omitempty"`
 }
 
-// DocID is the id of a queue's document.
-func DocID(order, endpoint string) string { return id.Derived("whk", order, endpoint) }
+// DocID is the id of a queue's document. The key is the order's id, or the
+// event's if the queue is of a single one.
+func DocID(key, endpoint string) string { return id.Derived("whk", key, endpoint) }
 
 // Action is what a queue needs next.
 type Action int
@@ -127,7 +166,7 @@ func (q *Queue) Step() Step {
 		return Step{}
 	}
 	for i, e := range q.Events {
-		if e.Sequence != int64(i+1) {
+		if q.gap(i) {
 			return Step{Action: Ask, At: q.AskAt}
 		}
 		if e.State == Pending {
@@ -137,6 +176,9 @@ func (q *Queue) Step() Step {
 	return Step{}
 }
 
+// gap reports whether an event is missing before the i-th.
+func (q *Queue) gap(i int) bool { return !q.Single && q.Events[i].Sequence != int64(i+1) }
+
 // NextDue is when the queue has work to do by itself.
 func NextDue(q *Queue) time.Time { return q.Step().At }
 
@@ -144,7 +186,7 @@ func NextDue(q *Queue) time.Time { return q.Step().At }
 // and the time of the first event it holds back.
 func (q *Queue) Waiting() (since time.Time, waits bool) {
 	for i, e := range q.Events {
-		if q.Paused && (e.Sequence != int64(i+1) || e.State == Pending) {
+		if q.Paused && (q.gap(i) || e.State == Pending) {
 			return e.Time, true
 		}
 	}
@@ -156,6 +198,9 @@ func (q *Queue) Waiting() (since time.Time, waits bool) {
 func (q *Queue) Closed() bool {
 	if len(q.Events) == 0 {
 		return false
+	}
+	if q.Single {
+		return true
 	}
 	switch q.Events[len(q.Events)-1].Type {
 	case event.OrderDelivered, event.OrderCanceled, event.OrderExpired, event.OrderRefunded:
@@ -174,16 +219,42 @@ func (q *Queue) Knows(events []Event) bool {
 	return true
 }
 
-// Latest is the time of the newest event that is for the endpoint, zero if
-// there is none.
+// Latest is the time of the newest event.
 func (q *Queue) Latest() time.Time {
 	var latest time.Time
 	for _, e := range q.Events {
-		if e.State != Skipped {
+		latest = later(latest, e.Time)
+	}
+	return latest
+}
+
+// Exhausted is the time of the newest event that failed for good, zero if there
+// is none.
+func (q *Queue) Exhausted() time.Time {
+	var latest time.Time
+	for _, e := range q.Events {
+		if e.State == Exhausted {
 			latest = later(latest, e.Time)
 		}
 	}
 	return latest
+}
+
+// IsExhausted reports whether an event has failed for good.
+func (q *Queue) IsExhausted(sequence int64) bool {
+	i, known := q.find(sequence)
+	return known && q.Events[i].State == Exhausted
+}
+
+// Settled reports whether nothing is to be done any more, as far as is known,
+// and nothing was done since a time.
+func (q *Queue) Settled(since time.Time) bool {
+	for i, e := range q.Events {
+		if q.gap(i) || e.State == Pending || e.Tried.After(since) || e.Time.After(since) {
+			return false
+		}
+	}
+	return true
 }
 
 // Last is the highest known sequence, 0 if there is none.
@@ -198,7 +269,15 @@ func (q *Queue) find(sequence int64) (int, bool) {
 	return slices.BinarySearchFunc(q.Events, sequence, func(e Event, s int64) int { return int(e.Sequence - s) })
 }
 
-func (q *Queue) seed() string { return DocID(q.Order, q.Endpoint) }
+// Key is what the document's id is derived from: see DocID.
+func (q *Queue) Key() string {
+	if q.Single && len(q.Events) > 0 {
+		return q.Events[0].ID
+	}
+	return q.Order
+}
+
+func (q *Queue) seed() string { return DocID(q.Key(), q.Endpoint) }
 
 func later(a, b time.Time) time.Time {
 	if b.After(a) {

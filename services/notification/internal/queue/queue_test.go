@@ -37,6 +37,8 @@ func list(sequences ...int64) []queue.Event {
 	return out
 }
 
+func all(queue.Event) bool { return true }
+
 func fresh() *queue.Queue { return &queue.Queue{Merchant: "acme", Endpoint: "main", Order: "ord_1"} }
 
 // model follows what an endpoint sees while everything happens in any order.
@@ -139,7 +141,7 @@ func TestSequenceIsKeptWhateverHappens(t *testing.T) {
 			"pause":  func(*rapid.T) { m.q.Pause() },
 			"resume": func(*rapid.T) { m.q.Resume(m.now) },
 			"replay": func(t *rapid.T) {
-				if n := m.q.Replay(m.history(m.length), m.now); n > 0 {
+				if n := m.q.Replay(m.history(m.length), all, m.now); n > 0 {
 					m.seen = nil
 				}
 			},
@@ -282,7 +284,7 @@ func TestGapClosesByItself(t *testing.T) {
 func TestResultOfAnEarlierRoundIsOutOfDate(t *testing.T) {
 	q := fresh()
 	q.Take(list(1), epoch)
-	q.Replay(list(1), epoch)
+	q.Replay(list(1), all, epoch)
 	q.Record(queue.Result{Sequence: 1, Round: 0, Try: 1, At: epoch, OK: true})
 	if e := q.Events[0]; e.State != queue.Pending || e.Round != 1 {
 		t.Fatalf("event %+v", e)

@@ -10,11 +10,14 @@ import (
 	"quittance/services/notification/internal/endpoint"
 	"quittance/services/notification/internal/history"
 	"quittance/services/notification/internal/queue"
+	"quittance/services/notification/internal/sender"
 )
 
 const (
 	// margin is what a worker keeps of its time for the last write.
 	margin = 3 * time.Second
+	// askTime is what a question to the order service takes at most.
+	askTime = 6 * time.Second
 	// look is how often a queue in hand is looked at for other processes' writes.
 	look = 500 * time.Millisecond
 	// finishPause is the first pause before a failed last write is tried again.
@@ -38,6 +41,8 @@ type hand struct {
 	results []queue.Result
 	skipped []queue.Event
 	closed  bool
+	// timeout is how long the latest try could have taken.
+	timeout time.Duration
 	// last is what ended the work: a pause of the queue, if anything.
 	last func(*queue.Queue)
 }
@@ -73,12 +78,12 @@ func (qs *Queues) step(ctx context.Context, id string, h *hand) bool {
 	if step.Action == queue.Rest {
 		return qs.hold(ctx, id, h)
 	}
-	if step.At.After(qs.Now()) || left(ctx) < qs.sender.Timeout() {
+	if step.At.After(qs.Now()) {
 		return false
 	}
 	switch step.Action {
 	case queue.Ask:
-		return qs.ask(ctx, h)
+		return left(ctx) > askTime && qs.ask(ctx, h)
 	case queue.Send:
 		return qs.send(ctx, h, step.Event)
 	case queue.Rest:
@@ -95,10 +100,14 @@ func left(ctx context.Context) time.Duration {
 // ask reads the order's history to fill a gap.
 func (qs *Queues) ask(ctx context.Context, h *hand) bool {
 	ep, err := qs.endpoint(ctx, h)
+	if errors.Is(err, docstore.ErrNotFound) {
+		h.last = (*queue.Queue).Abandon
+		return false
+	}
 	if err == nil {
 		var told history.Order
 		if told, err = qs.history.Order(ctx, h.queue.Order); err == nil {
-			h.filled, _ = addressed(&ep.Body, told.Events)
+			h.filled, _ = qs.addressed(&ep.Body, told.Events, h.queue.Created)
 			h.filledAt = qs.Now()
 			h.queue.Fill(h.filled, h.filledAt)
 			return true
@@ -114,29 +123,60 @@ func (qs *Queues) ask(ctx context.Context, h *hand) bool {
 // send makes one try.
 func (qs *Queues) send(ctx context.Context, h *hand, e queue.Event) bool {
 	ep, err := qs.endpoint(ctx, h)
-	if err != nil {
+	switch {
+	case errors.Is(err, docstore.ErrNotFound):
+		h.last = (*queue.Queue).Abandon
+		return false
+	case err != nil:
 		qs.base.Log.WarnContext(ctx, "webhook waits for the store", "endpoint", h.queue.Endpoint, "error", err)
 		h.last = qs.putOff()
 		return false
-	}
-	if ep.Body.Disabled {
+	case ep.Body.Disabled && !e.Test:
 		h.last = (*queue.Queue).Pause
 		return false
-	}
-	r, gone, ok := qs.sender.Try(ctx, &ep.Body, h.queue.Order, e)
-	if !ok {
-		h.last = qs.putOff()
+	case left(ctx) < qs.sender.Timeout(&ep.Body):
 		return false
 	}
+	h.timeout = qs.sender.Timeout(&ep.Body)
+	o := qs.sender.Try(ctx, &ep.Body, h.queue.Order, e, h.queue.Slot)
+	if o.Busy {
+		h.last = qs.wait(&ep.Body, o)
+		return false
+	}
+	h.queue.Record(o.Result)
+	if h.queue.IsExhausted(e.Sequence) {
+		if err := qs.exhausted(ctx, ep, &h.queue, e, o.At); err != nil {
+			qs.base.Log.WarnContext(ctx, "a webhook's last try waits for the store", "endpoint", h.queue.Endpoint, "error", err)
+			h.last = qs.putOff()
+			return false
+		}
+	}
 	qs.mu.Lock()
-	h.results = append(h.results, r)
+	h.results = append(h.results, o.Result)
 	qs.mu.Unlock()
-	h.queue.Record(r)
-	if gone && qs.quit(ctx, ep) {
+	if e.Test {
+		return true
+	}
+	qs.examine(ctx, ep, o.Result)
+	if o.Gone && qs.quit(ctx, ep) {
 		h.last = (*queue.Queue).Pause
 		return false
 	}
 	return true
+}
+
+// wait is what becomes of a queue that finds no place at its endpoint. Where
+// the endpoint is failing too, it stands aside until the endpoint has recovered,
+// or calls for it to try: thousands that ask again and again would cost more
+// than they are worth.
+func (qs *Queues) wait(ep *endpoint.Endpoint, o sender.Outcome) func(*queue.Queue) {
+	switch {
+	case !o.Turn.IsZero():
+		return func(q *queue.Queue) { q.Turn(o.Turn, o.Slot) }
+	case !ep.Failing.IsZero():
+		return (*queue.Queue).Pause
+	}
+	return qs.putOff()
 }
 
 func (qs *Queues) putOff() func(*queue.Queue) {
@@ -148,29 +188,10 @@ func (qs *Queues) endpoint(ctx context.Context, h *hand) (*docstore.Doc[endpoint
 	return qs.endpoints.For(h.queue.Merchant).Get(ctx, endpoint.DocID(h.queue.Merchant, h.queue.Endpoint))
 }
 
-// quit disables an endpoint that wants no more. It reports whether the endpoint
-// is disabled now.
-func (qs *Queues) quit(ctx context.Context, ep *docstore.Doc[endpoint.Endpoint]) bool {
-	doc, err := qs.endpoints.Update(ctx, ep.ID, func(e *endpoint.Endpoint, _ *docstore.Change) error {
-		if !e.Quit(ep.Body.URL) {
-			return docstore.ErrUnchanged
-		}
-		return nil
-	})
-	if err != nil {
-		qs.base.Log.WarnContext(ctx, "endpoint answered 410 and is not disabled yet", "endpoint", ep.Body.ID, "error", err)
-		return false
-	}
-	if doc.Body.Gone {
-		qs.base.Log.InfoContext(ctx, "endpoint answered 410 and is disabled", "merchant", ep.Tenant, "endpoint", ep.Body.ID)
-	}
-	return doc.Body.Disabled
-}
-
 // hold keeps the queue in hand until another event comes, and reports whether
 // one did.
 func (qs *Queues) hold(ctx context.Context, id string, h *hand) bool {
-	wait := min(qs.opt.Hold, left(ctx)-qs.sender.Timeout())
+	wait := min(qs.opt.Hold, left(ctx)-h.timeout)
 	if wait <= 0 || len(h.results) == 0 || h.queue.Closed() || qs.busy.Load() > int64(qs.opt.Workers/2) {
 		return false
 	}

@@ -4,7 +4,11 @@ package sender
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"quittance/pkg/backoff"
 	"quittance/pkg/seal"
 	"quittance/pkg/webhook"
 	"quittance/services/notification/internal/endpoint"
@@ -23,26 +28,30 @@ const (
 	userAgent = "Quittance-Webhooks/1.0"
 	// maxAnswer is how much of a receiver's answer is read, in bytes.
 	maxAnswer = 4 << 10
+	// MaxTimeout is the longest time that an endpoint may have for an answer.
+	MaxTimeout = 20 * time.Second
 )
 
 // Sender makes tries. Its methods may be used by many goroutines.
 type Sender struct {
-	client  *http.Client
-	keys    *seal.Keyring
-	timeout time.Duration
-	gates   *gates
-	log     *slog.Logger
-	now     func() time.Time
+	client *http.Client
+	opt    Options
+	gates  *gates
 }
 
-// Options of a Sender; all are needed.
+// Options of a Sender; all are needed but Retries.
 type Options struct {
 	// Transport must refuse addresses that are not for us (see package egress).
 	Transport http.RoundTripper
 	Keyring   *seal.Keyring
-	// Timeout bounds one try from the name's lookup to the end of the answer.
+	// Timeout bounds one try from the name's lookup to the end of the answer,
+	// where the endpoint has no time of its own, which may be up to MaxTimeout.
 	Timeout time.Duration
-	// PerEndpoint is how many tries may be under way at one endpoint.
+	// Retries is the schedule where the endpoint has none of its own; empty: the
+	// usual one.
+	Retries backoff.Schedule
+	// PerEndpoint is how many tries may be under way at one endpoint, where it
+	// has no bound of its own.
 	PerEndpoint int
 	Log         *slog.Logger
 	Now         func() time.Time
@@ -55,34 +64,63 @@ func New(o Options) *Sender {
 			Transport:     o.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		keys: o.Keyring, timeout: o.Timeout, gates: newGates(o.PerEndpoint), log: o.Log, now: o.Now,
+		opt: o, gates: newGates(),
 	}
 }
 
-// Timeout is the longest a try takes.
-func (s *Sender) Timeout() time.Duration { return s.timeout }
+// Longest is the longest that any try takes.
+func (s *Sender) Longest() time.Duration { return max(s.opt.Timeout, MaxTimeout) }
 
-// Try sends an event of an order. gone: the endpoint wants no more (410).
-// ok is false if the endpoint has its hands full; then nothing was sent.
-func (s *Sender) Try(ctx context.Context, ep *endpoint.Endpoint, order string, e queue.Event) (r queue.Result, gone, ok bool) {
+// Timeout is the longest that a try at the endpoint takes.
+func (s *Sender) Timeout(ep *endpoint.Endpoint) time.Duration {
+	return cmp.Or(ep.Timeout, s.opt.Timeout)
+}
+
+// Outcome is what came of a try.
+type Outcome struct {
+	queue.Result
+	// Gone: the endpoint wants no more (410).
+	Gone bool
+	// Busy: the endpoint has its hands full, and nothing was sent. Turn is when
+	// to try again, zero if that can't be said; Slot: the turn is this queue's own.
+	Busy bool
+	Turn time.Time
+	Slot bool
+}
+
+// Try sends an event of a queue. slot: this is the queue's turn (see Outcome).
+func (s *Sender) Try(ctx context.Context, ep *endpoint.Endpoint, order string, e queue.Event, slot bool) Outcome {
 	id := endpoint.DocID(ep.Merchant, ep.ID)
-	if !s.gates.enter(id) {
-		return queue.Result{}, false, false
+	start := s.opt.Now()
+	wait, ok := s.gates.enter(id, limits{cmp.Or(ep.InFlight, s.opt.PerEndpoint), ep.PerSecond}, slot, start)
+	if !ok {
+		return Outcome{Busy: true, Turn: wait.at, Slot: wait.slot}
 	}
-	start := s.now()
 	a := s.post(ctx, ep, e)
-	r = queue.Result{
-		Sequence: e.Sequence, Round: e.Round, Try: e.Tries + 1, At: s.now(),
-		OK: a.ok(), Text: a.text(), RetryAfter: a.retryAfter,
+	retries := ep.Retries
+	if len(retries) == 0 {
+		retries = s.opt.Retries
 	}
-	took := r.At.Sub(start)
-	s.gates.leave(id, !r.OK && took >= s.timeout/2)
-	s.log.LogAttrs(ctx, slog.LevelInfo, "webhook",
+	now := s.opt.Now()
+	r := queue.Result{
+		Sequence: e.Sequence, Round: e.Round, Try: e.Tries + 1, At: now, Took: now.Sub(start),
+		OK: a.ok(), Status: a.status, Text: a.text(), Response: a.excerpt, RetryAfter: min(a.retryAfter, queue.MaxRetryAfter),
+		Retries: retries,
+	}
+	if a.status == 0 {
+		r.Response = a.problem
+	}
+	var until time.Time
+	if a.strained() && r.RetryAfter > 0 {
+		until = now.Add(r.RetryAfter)
+	}
+	s.gates.leave(id, a.strained() || !r.OK && r.Took >= s.Timeout(ep)/2, until, now)
+	s.opt.Log.LogAttrs(ctx, slog.LevelInfo, "webhook",
 		slog.String("merchant", ep.Merchant), slog.String("endpoint", ep.ID), slog.String("order", order),
 		slog.String("event", e.ID), slog.String("type", e.Type), slog.Int64("sequence", e.Sequence),
 		slog.Int("try", r.Try), slog.Int("round", r.Round), slog.Bool("delivered", r.OK),
-		slog.Int("status", a.status), slog.String("error", a.problem), slog.Duration("took", took))
-	return r, a.status == http.StatusGone, true
+		slog.Int("status", a.status), slog.String("error", a.problem), slog.Duration("took", r.Took))
+	return Outcome{Result: r, Gone: a.status == http.StatusGone}
 }
 
 // answer is what came back: a status, or a problem if nothing did.
@@ -94,6 +132,15 @@ type answer struct {
 }
 
 func (a answer) ok() bool { return a.status >= 200 && a.status <= 299 }
+
+// strained: the receiver, or what is in front of it, has too much to do.
+func (a answer) strained() bool {
+	switch a.status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
 
 func (a answer) text() string {
 	if a.status == 0 {
@@ -110,7 +157,8 @@ func (a answer) text() string {
 }
 
 func (s *Sender) post(ctx context.Context, ep *endpoint.Endpoint, e queue.Event) answer {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	timeout := s.Timeout(ep)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := s.request(ctx, ep, e)
 	if err != nil {
@@ -118,16 +166,16 @@ func (s *Sender) post(ctx context.Context, ep *endpoint.Endpoint, e queue.Event)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return answer{problem: reason(err, s.timeout)}
+		return answer{problem: reason(err, timeout)}
 	}
-	a := answer{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After"), s.now())}
+	a := answer{status: resp.StatusCode, retryAfter: retryAfter(resp.Header.Get("Retry-After"), s.opt.Now())}
 	// The status is the answer; a body that breaks off changes nothing.
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		a.problem = reason(err, s.timeout)
+		a.problem = reason(err, timeout)
 	}
 	if err := resp.Body.Close(); err != nil {
-		a.problem = reason(err, s.timeout)
+		a.problem = reason(err, timeout)
 	}
 	a.excerpt = string(bytes.ToValidUTF8(text, []byte(" ")))
 	return a
@@ -139,11 +187,17 @@ func (s *Sender) request(ctx context.Context, ep *endpoint.Endpoint, e queue.Eve
 	if err != nil {
 		return nil, err
 	}
-	secret, err := s.keys.Open(ep.Secret, endpoint.DocID(ep.Merchant, ep.ID))
-	if err != nil {
-		return nil, fmt.Errorf("unseal the endpoint's secret: %w", err)
+	docID := endpoint.DocID(ep.Merchant, ep.ID)
+	now := s.opt.Now()
+	var secrets []string
+	for _, sealed := range ep.Secrets(now) {
+		secret, err := s.opt.Keyring.Open(sealed, docID)
+		if err != nil {
+			return nil, fmt.Errorf("unseal the endpoint's secret: %w", err)
+		}
+		secrets = append(secrets, string(secret))
 	}
-	headers, err := webhook.Headers([]string{string(secret)}, e.ID, s.now(), body)
+	headers, err := webhook.Headers(secrets, e.ID, now, body)
 	if err != nil {
 		return nil, fmt.Errorf("sign: %w", err)
 	}
@@ -156,6 +210,36 @@ func (s *Sender) request(ctx context.Context, ep *endpoint.Endpoint, e queue.Eve
 	// Not sent, but it lets the transport repeat the request when a kept
 	// connection turns out to be closed: the webhook's id makes that harmless.
 	headers["Idempotency-Key"] = []string{}
+	if err := s.credentials(ep, docID, headers); err != nil {
+		return nil, err
+	}
 	req.Header = headers
 	return req, nil
+}
+
+// credentials adds the endpoint's own headers; what is there already stays.
+func (s *Sender) credentials(ep *endpoint.Endpoint, docID string, headers http.Header) error {
+	if ep.Credentials == "" {
+		return nil
+	}
+	raw, err := s.opt.Keyring.Open(ep.Credentials, docID)
+	if err != nil {
+		return fmt.Errorf("unseal the endpoint's credentials: %w", err)
+	}
+	var c endpoint.Credentials
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return errors.New("the endpoint's credentials can't be read")
+	}
+	for name, value := range c.Headers {
+		if _, there := headers[http.CanonicalHeaderKey(name)]; !there {
+			headers.Set(name, value)
+		}
+	}
+	switch {
+	case c.Bearer != "":
+		headers.Set("Authorization", "Bearer "+c.Bearer)
+	case c.Username != "":
+		headers.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(c.Username+":"+c.Password)))
+	}
+	return nil
 }

@@ -75,11 +75,11 @@ func (w *world) try(t *testing.T, receiver http.HandlerFunc) (queue.Result, bool
 	server := httptest.NewServer(receiver)
 	defer server.Close()
 	w.ep.URL = server.URL + "/in?token=hush"
-	r, gone, ok := w.Try(t.Context(), w.ep, "ord_1", w.event)
-	if !ok {
+	o := w.Try(t.Context(), w.ep, "ord_1", w.event, false)
+	if o.Busy {
 		t.Fatal("the endpoint is said to be busy")
 	}
-	return r, gone
+	return o.Result, o.Gone
 }
 
 // wait reads the request, without which the end of the connection goes unseen,
@@ -237,9 +237,9 @@ func TestReceiversThatAreNotThere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "127.0.0.0/8")
 			w.ep.URL = tc.url
-			r, _, ok := w.Try(t.Context(), w.ep, "ord_1", w.event)
+			r := w.Try(t.Context(), w.ep, "ord_1", w.event, false)
 			// Without a resolver the lookup fails in other words, or takes too long.
-			if !ok || r.OK || !strings.Contains(r.Text, tc.text) && name != "no such host" || strings.Contains(r.Text, "hush") || strings.Contains(r.Text, "10.0.0.1") {
+			if r.Busy || r.OK || !strings.Contains(r.Text, tc.text) && name != "no such host" || strings.Contains(r.Text, "hush") || strings.Contains(r.Text, "10.0.0.1") {
 				t.Errorf("result %+v", r)
 			}
 		})
@@ -284,8 +284,8 @@ func TestHangingEndpointGetsFewerPlaces(t *testing.T) {
 	}
 	hang.Store(false)
 	for range 4 {
-		if r, _, ok := w.Try(t.Context(), w.ep, "ord_1", w.event); !ok || !r.OK {
-			t.Fatalf("result %+v, busy %t", r, !ok)
+		if o := w.Try(t.Context(), w.ep, "ord_1", w.event, false); !o.OK {
+			t.Fatalf("outcome %+v", o)
 		}
 	}
 	hang.Store(true)
@@ -323,7 +323,7 @@ func (w *world) atOnce(ctx context.Context, n int) int64 {
 		e := w.event
 		e.ID = fmt.Sprintf("evt_%d", i)
 		wg.Go(func() {
-			if _, _, ok := w.Try(ctx, w.ep, "ord_1", e); ok {
+			if o := w.Try(ctx, w.ep, "ord_1", e, false); !o.Busy {
 				through.Add(1)
 			}
 		})

@@ -9,6 +9,7 @@ package notificationv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "quittance/proto/gen/go/quittance/access/v1"
 	reflect "reflect"
@@ -22,6 +23,61 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// HealthState says how an endpoint does.
+type HealthState int32
+
+const (
+	HealthState_HEALTH_STATE_UNSPECIFIED HealthState = 0
+	HealthState_HEALTH_STATE_OK          HealthState = 1
+	// Nothing but failures for a while. The merchant acts.
+	HealthState_HEALTH_STATE_FAILING HealthState = 2
+	// Nothing is sent until the merchant enables it.
+	HealthState_HEALTH_STATE_DISABLED HealthState = 3
+)
+
+// Enum value maps for HealthState.
+var (
+	HealthState_name = map[int32]string{
+		0: "HEALTH_STATE_UNSPECIFIED",
+		1: "HEALTH_STATE_OK",
+		2: "HEALTH_STATE_FAILING",
+		3: "HEALTH_STATE_DISABLED",
+	}
+	HealthState_value = map[string]int32{
+		"HEALTH_STATE_UNSPECIFIED": 0,
+		"HEALTH_STATE_OK":          1,
+		"HEALTH_STATE_FAILING":     2,
+		"HEALTH_STATE_DISABLED":    3,
+	}
+)
+
+func (x HealthState) Enum() *HealthState {
+	p := new(HealthState)
+	*p = x
+	return p
+}
+
+func (x HealthState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HealthState) Descriptor() protoreflect.EnumDescriptor {
+	return file_quittance_notification_v1_notification_proto_enumTypes[0].Descriptor()
+}
+
+func (HealthState) Type() protoreflect.EnumType {
+	return &file_quittance_notification_v1_notification_proto_enumTypes[0]
+}
+
+func (x HealthState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HealthState.Descriptor instead.
+func (HealthState) EnumDescriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{0}
+}
 
 // WebhookState is how far one webhook came.
 type WebhookState int32
@@ -61,11 +117,11 @@ func (x WebhookState) String() string {
 }
 
 func (WebhookState) Descriptor() protoreflect.EnumDescriptor {
-	return file_quittance_notification_v1_notification_proto_enumTypes[0].Descriptor()
+	return file_quittance_notification_v1_notification_proto_enumTypes[1].Descriptor()
 }
 
 func (WebhookState) Type() protoreflect.EnumType {
-	return &file_quittance_notification_v1_notification_proto_enumTypes[0]
+	return &file_quittance_notification_v1_notification_proto_enumTypes[1]
 }
 
 func (x WebhookState) Number() protoreflect.EnumNumber {
@@ -74,7 +130,7 @@ func (x WebhookState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WebhookState.Descriptor instead.
 func (WebhookState) EnumDescriptor() ([]byte, []int) {
-	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{0}
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{1}
 }
 
 // Endpoint is where a merchant receives webhooks.
@@ -87,7 +143,35 @@ type Endpoint struct {
 	EventTypes []string `protobuf:"bytes,3,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
 	Disabled   bool     `protobuf:"varint,4,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	// "whsec_…"; only in the answer that created it.
-	Secret        string `protobuf:"bytes,5,opt,name=secret,proto3" json:"secret,omitempty"`
+	Secret string `protobuf:"bytes,5,opt,name=secret,proto3" json:"secret,omitempty"`
+	// Only orders with a line of one of these products, at most 50; empty: all.
+	// Events that are about no order come anyway.
+	ProductIds []string `protobuf:"bytes,6,rep,name=product_ids,json=productIds,proto3" json:"product_ids,omitempty"`
+	// Only orders with all of these metadata, at most 10; empty: all.
+	Metadata map[string]string `protobuf:"bytes,7,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// How long the receiver may take to answer, 1–20 s; unset: the system's default.
+	Timeout *durationpb.Duration `protobuf:"bytes,8,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Pauses before the tries after the first, at most 20 of 1 s to 24 h, each
+	// moved by up to a fifth; empty: the system's schedule (10 tries in 75 hours).
+	RetryDelays []*durationpb.Duration `protobuf:"bytes,9,rep,name=retry_delays,json=retryDelays,proto3" json:"retry_delays,omitempty"`
+	// Requests under way at once, at most 256; 0: the system's default.
+	MaxInFlight int32 `protobuf:"varint,10,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
+	// Requests per second, at most 10,000; 0: no limit.
+	MaxPerSecond int32 `protobuf:"varint,11,opt,name=max_per_second,json=maxPerSecond,proto3" json:"max_per_second,omitempty"`
+	// Events of an order are sent as soon as they are there, not one after the
+	// other. It can't be changed later.
+	Unordered bool `protobuf:"varint,12,opt,name=unordered,proto3" json:"unordered,omitempty"`
+	// Where notices about this endpoint go; empty: the merchant's mail_from.
+	NotifyEmail string `protobuf:"bytes,13,opt,name=notify_email,json=notifyEmail,proto3" json:"notify_email,omitempty"`
+	// Names of the headers that are added to requests. Read only.
+	HeaderNames []string `protobuf:"bytes,14,rep,name=header_names,json=headerNames,proto3" json:"header_names,omitempty"`
+	// "basic", "bearer" or empty. Read only.
+	Authorization string `protobuf:"bytes,15,opt,name=authorization,proto3" json:"authorization,omitempty"`
+	// When the last of the older secrets ends, if there is one. Read only.
+	RotationEndTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=rotation_end_time,json=rotationEndTime,proto3" json:"rotation_end_time,omitempty"`
+	// Read only.
+	Health        *EndpointHealth        `protobuf:"bytes,17,opt,name=health,proto3" json:"health,omitempty"`
+	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -157,16 +241,254 @@ func (x *Endpoint) GetSecret() string {
 	return ""
 }
 
+func (x *Endpoint) GetProductIds() []string {
+	if x != nil {
+		return x.ProductIds
+	}
+	return nil
+}
+
+func (x *Endpoint) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *Endpoint) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *Endpoint) GetRetryDelays() []*durationpb.Duration {
+	if x != nil {
+		return x.RetryDelays
+	}
+	return nil
+}
+
+func (x *Endpoint) GetMaxInFlight() int32 {
+	if x != nil {
+		return x.MaxInFlight
+	}
+	return 0
+}
+
+func (x *Endpoint) GetMaxPerSecond() int32 {
+	if x != nil {
+		return x.MaxPerSecond
+	}
+	return 0
+}
+
+func (x *Endpoint) GetUnordered() bool {
+	if x != nil {
+		return x.Unordered
+	}
+	return false
+}
+
+func (x *Endpoint) GetNotifyEmail() string {
+	if x != nil {
+		return x.NotifyEmail
+	}
+	return ""
+}
+
+func (x *Endpoint) GetHeaderNames() []string {
+	if x != nil {
+		return x.HeaderNames
+	}
+	return nil
+}
+
+func (x *Endpoint) GetAuthorization() string {
+	if x != nil {
+		return x.Authorization
+	}
+	return ""
+}
+
+func (x *Endpoint) GetRotationEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RotationEndTime
+	}
+	return nil
+}
+
+func (x *Endpoint) GetHealth() *EndpointHealth {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
+func (x *Endpoint) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+// EndpointHealth is what the system has seen of an endpoint.
+type EndpointHealth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	State HealthState            `protobuf:"varint,1,opt,name=state,proto3,enum=quittance.notification.v1.HealthState" json:"state,omitempty"`
+	// The first of the failures.
+	FailingSince *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=failing_since,json=failingSince,proto3" json:"failing_since,omitempty"`
+	// Why it is disabled: "merchant", "gone" (it answered 410) or "failing".
+	DisabledBy string `protobuf:"bytes,3,opt,name=disabled_by,json=disabledBy,proto3" json:"disabled_by,omitempty"`
+	// Result that led to the state.
+	Problem       string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointHealth) Reset() {
+	*x = EndpointHealth{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointHealth) ProtoMessage() {}
+
+func (x *EndpointHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointHealth.ProtoReflect.Descriptor instead.
+func (*EndpointHealth) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EndpointHealth) GetState() HealthState {
+	if x != nil {
+		return x.State
+	}
+	return HealthState_HEALTH_STATE_UNSPECIFIED
+}
+
+func (x *EndpointHealth) GetFailingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FailingSince
+	}
+	return nil
+}
+
+func (x *EndpointHealth) GetDisabledBy() string {
+	if x != nil {
+		return x.DisabledBy
+	}
+	return ""
+}
+
+func (x *EndpointHealth) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// Credentials are what requests carry beside the signature. They are sealed and
+// never shown.
+type Credentials struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 20 headers; names can't be those that the system sets.
+	Headers map[string]string `protobuf:"bytes,1,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Both, or neither.
+	BasicUsername string `protobuf:"bytes,2,opt,name=basic_username,json=basicUsername,proto3" json:"basic_username,omitempty"`
+	BasicPassword string `protobuf:"bytes,3,opt,name=basic_password,json=basicPassword,proto3" json:"basic_password,omitempty"`
+	// Instead of the two.
+	BearerToken   string `protobuf:"bytes,4,opt,name=bearer_token,json=bearerToken,proto3" json:"bearer_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Credentials) Reset() {
+	*x = Credentials{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Credentials) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Credentials) ProtoMessage() {}
+
+func (x *Credentials) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Credentials.ProtoReflect.Descriptor instead.
+func (*Credentials) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Credentials) GetHeaders() map[string]string {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Credentials) GetBasicUsername() string {
+	if x != nil {
+		return x.BasicUsername
+	}
+	return ""
+}
+
+func (x *Credentials) GetBasicPassword() string {
+	if x != nil {
+		return x.BasicPassword
+	}
+	return ""
+}
+
+func (x *Credentials) GetBearerToken() string {
+	if x != nil {
+		return x.BearerToken
+	}
+	return ""
+}
+
 type PutEndpointRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Endpoint      *Endpoint              `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Endpoint *Endpoint              `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// Left out: those there are stay. An empty one removes them.
+	Credentials   *Credentials `protobuf:"bytes,2,opt,name=credentials,proto3" json:"credentials,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PutEndpointRequest) Reset() {
 	*x = PutEndpointRequest{}
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[1]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -178,7 +500,7 @@ func (x *PutEndpointRequest) String() string {
 func (*PutEndpointRequest) ProtoMessage() {}
 
 func (x *PutEndpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[1]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -191,12 +513,19 @@ func (x *PutEndpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutEndpointRequest.ProtoReflect.Descriptor instead.
 func (*PutEndpointRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{1}
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PutEndpointRequest) GetEndpoint() *Endpoint {
 	if x != nil {
 		return x.Endpoint
+	}
+	return nil
+}
+
+func (x *PutEndpointRequest) GetCredentials() *Credentials {
+	if x != nil {
+		return x.Credentials
 	}
 	return nil
 }
@@ -209,7 +538,7 @@ type ListEndpointsRequest struct {
 
 func (x *ListEndpointsRequest) Reset() {
 	*x = ListEndpointsRequest{}
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[2]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -221,7 +550,7 @@ func (x *ListEndpointsRequest) String() string {
 func (*ListEndpointsRequest) ProtoMessage() {}
 
 func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[2]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -234,7 +563,7 @@ func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsRequest.ProtoReflect.Descriptor instead.
 func (*ListEndpointsRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{2}
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{4}
 }
 
 type ListEndpointsResponse struct {
@@ -246,7 +575,7 @@ type ListEndpointsResponse struct {
 
 func (x *ListEndpointsResponse) Reset() {
 	*x = ListEndpointsResponse{}
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[3]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -258,7 +587,7 @@ func (x *ListEndpointsResponse) String() string {
 func (*ListEndpointsResponse) ProtoMessage() {}
 
 func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[3]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -271,7 +600,7 @@ func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsResponse.ProtoReflect.Descriptor instead.
 func (*ListEndpointsResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{3}
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListEndpointsResponse) GetEndpoints() []*Endpoint {
@@ -281,28 +610,375 @@ func (x *ListEndpointsResponse) GetEndpoints() []*Endpoint {
 	return nil
 }
 
+type PauseEndpointRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EndpointId    string                 `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseEndpointRequest) Reset() {
+	*x = PauseEndpointRequest{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseEndpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseEndpointRequest) ProtoMessage() {}
+
+func (x *PauseEndpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseEndpointRequest.ProtoReflect.Descriptor instead.
+func (*PauseEndpointRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PauseEndpointRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+type ResumeEndpointRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EndpointId    string                 `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeEndpointRequest) Reset() {
+	*x = ResumeEndpointRequest{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeEndpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeEndpointRequest) ProtoMessage() {}
+
+func (x *ResumeEndpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeEndpointRequest.ProtoReflect.Descriptor instead.
+func (*ResumeEndpointRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ResumeEndpointRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+type DeleteEndpointRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EndpointId    string                 `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteEndpointRequest) Reset() {
+	*x = DeleteEndpointRequest{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteEndpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteEndpointRequest) ProtoMessage() {}
+
+func (x *DeleteEndpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteEndpointRequest.ProtoReflect.Descriptor instead.
+func (*DeleteEndpointRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DeleteEndpointRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+type DeleteEndpointResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteEndpointResponse) Reset() {
+	*x = DeleteEndpointResponse{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteEndpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteEndpointResponse) ProtoMessage() {}
+
+func (x *DeleteEndpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteEndpointResponse.ProtoReflect.Descriptor instead.
+func (*DeleteEndpointResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{9}
+}
+
+type RotateSecretRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	EndpointId string                 `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	// How long older secrets still sign, at most 7 days; unset: 24 hours; zero
+	// ends them at once.
+	Overlap *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	// The merchant's own: "whsec_" and the base64 of 24 to 64 bytes. Empty: a new one.
+	Secret        string `protobuf:"bytes,3,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateSecretRequest) Reset() {
+	*x = RotateSecretRequest{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateSecretRequest) ProtoMessage() {}
+
+func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateSecretRequest.ProtoReflect.Descriptor instead.
+func (*RotateSecretRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RotateSecretRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *RotateSecretRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
+func (x *RotateSecretRequest) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+type RotateSecretResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Secret string                 `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	// When the older secrets end.
+	OverlapEndTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=overlap_end_time,json=overlapEndTime,proto3" json:"overlap_end_time,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RotateSecretResponse) Reset() {
+	*x = RotateSecretResponse{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateSecretResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateSecretResponse) ProtoMessage() {}
+
+func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateSecretResponse.ProtoReflect.Descriptor instead.
+func (*RotateSecretResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RotateSecretResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *RotateSecretResponse) GetOverlapEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OverlapEndTime
+	}
+	return nil
+}
+
+type SendTestRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	EndpointId string                 `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	// Empty: order.created.
+	EventType     string `protobuf:"bytes,2,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendTestRequest) Reset() {
+	*x = SendTestRequest{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendTestRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendTestRequest) ProtoMessage() {}
+
+func (x *SendTestRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendTestRequest.ProtoReflect.Descriptor instead.
+func (*SendTestRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SendTestRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *SendTestRequest) GetEventType() string {
+	if x != nil {
+		return x.EventType
+	}
+	return ""
+}
+
 // Webhook is one event for one endpoint.
 type Webhook struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	EndpointId string                 `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
 	// Also the webhook-id header.
-	EventId   string       `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
-	EventType string       `protobuf:"bytes,3,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
-	OrderId   string       `protobuf:"bytes,4,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	Sequence  int64        `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	State     WebhookState `protobuf:"varint,6,opt,name=state,proto3,enum=quittance.notification.v1.WebhookState" json:"state,omitempty"`
-	Tries     int32        `protobuf:"varint,7,opt,name=tries,proto3" json:"tries,omitempty"`
+	EventId   string `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	EventType string `protobuf:"bytes,3,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	// Empty for events that are about no order.
+	OrderId  string       `protobuf:"bytes,4,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	Sequence int64        `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	State    WebhookState `protobuf:"varint,6,opt,name=state,proto3,enum=quittance.notification.v1.WebhookState" json:"state,omitempty"`
+	Tries    int32        `protobuf:"varint,7,opt,name=tries,proto3" json:"tries,omitempty"`
 	// Status code or error of the latest try.
 	LastResult    string                 `protobuf:"bytes,8,opt,name=last_result,json=lastResult,proto3" json:"last_result,omitempty"`
 	NextTryTime   *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=next_try_time,json=nextTryTime,proto3" json:"next_try_time,omitempty"`
 	DeliveredTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=delivered_time,json=deliveredTime,proto3" json:"delivered_time,omitempty"`
+	EventTime     *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
+	// The latest tries, oldest first, at most 20; of GetDelivery and SendTest only.
+	Attempts []*Attempt `protobuf:"bytes,12,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	// The body of the request; of GetDelivery and SendTest only.
+	RequestBody string `protobuf:"bytes,13,opt,name=request_body,json=requestBody,proto3" json:"request_body,omitempty"`
+	// Where it goes, without the query; of GetDelivery and SendTest only.
+	RequestUrl string `protobuf:"bytes,14,opt,name=request_url,json=requestUrl,proto3" json:"request_url,omitempty"`
+	// The webhook is a test.
+	Test          bool `protobuf:"varint,15,opt,name=test,proto3" json:"test,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Webhook) Reset() {
 	*x = Webhook{}
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[4]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -314,7 +990,7 @@ func (x *Webhook) String() string {
 func (*Webhook) ProtoMessage() {}
 
 func (x *Webhook) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[4]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -327,7 +1003,7 @@ func (x *Webhook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Webhook.ProtoReflect.Descriptor instead.
 func (*Webhook) Descriptor() ([]byte, []int) {
-	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{4}
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Webhook) GetEndpointId() string {
@@ -400,19 +1076,144 @@ func (x *Webhook) GetDeliveredTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Webhook) GetEventTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EventTime
+	}
+	return nil
+}
+
+func (x *Webhook) GetAttempts() []*Attempt {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
+func (x *Webhook) GetRequestBody() string {
+	if x != nil {
+		return x.RequestBody
+	}
+	return ""
+}
+
+func (x *Webhook) GetRequestUrl() string {
+	if x != nil {
+		return x.RequestUrl
+	}
+	return ""
+}
+
+func (x *Webhook) GetTest() bool {
+	if x != nil {
+		return x.Test
+	}
+	return false
+}
+
+// Attempt is one try to deliver a webhook.
+type Attempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// From the start of the request to the end of the answer.
+	Latency *durationpb.Duration `protobuf:"bytes,2,opt,name=latency,proto3" json:"latency,omitempty"`
+	// HTTP status, 0 if there was no answer.
+	Status int32 `protobuf:"varint,3,opt,name=status,proto3" json:"status,omitempty"`
+	// The answer's first characters, or why there was none.
+	Response string `protobuf:"bytes,4,opt,name=response,proto3" json:"response,omitempty"`
+	// The try's number since the webhook was last replayed.
+	Number        int32 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attempt) Reset() {
+	*x = Attempt{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attempt) ProtoMessage() {}
+
+func (x *Attempt) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
+func (*Attempt) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Attempt) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Attempt) GetLatency() *durationpb.Duration {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+func (x *Attempt) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
+}
+
+func (x *Attempt) GetResponse() string {
+	if x != nil {
+		return x.Response
+	}
+	return ""
+}
+
+func (x *Attempt) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 type ListDeliveriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: all orders.
-	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	PageSize      int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	OrderId  string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	PageSize int32  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// A page may have fewer webhooks than asked for, even none; go on while there
+	// is a token.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Filters; empty: all.
+	EndpointId string       `protobuf:"bytes,4,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	State      WebhookState `protobuf:"varint,5,opt,name=state,proto3,enum=quittance.notification.v1.WebhookState" json:"state,omitempty"`
+	EventType  string       `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	// Of events from start_time on and before end_time.
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListDeliveriesRequest) Reset() {
 	*x = ListDeliveriesRequest{}
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[5]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -424,7 +1225,7 @@ func (x *ListDeliveriesRequest) String() string {
 func (*ListDeliveriesRequest) ProtoMessage() {}
 
 func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[5]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -437,7 +1238,7 @@ func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{5}
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListDeliveriesRequest) GetOrderId() string {
@@ -461,6 +1262,41 @@ func (x *ListDeliveriesRequest) GetPageToken() string {
 	return ""
 }
 
+func (x *ListDeliveriesRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *ListDeliveriesRequest) GetState() WebhookState {
+	if x != nil {
+		return x.State
+	}
+	return WebhookState_WEBHOOK_STATE_UNSPECIFIED
+}
+
+func (x *ListDeliveriesRequest) GetEventType() string {
+	if x != nil {
+		return x.EventType
+	}
+	return ""
+}
+
+func (x *ListDeliveriesRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListDeliveriesRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
 type ListDeliveriesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Webhooks      []*Webhook             `protobuf:"bytes,1,rep,name=webhooks,proto3" json:"webhooks,omitempty"`
@@ -471,7 +1307,7 @@ type ListDeliveriesResponse struct {
 
 func (x *ListDeliveriesResponse) Reset() {
 	*x = ListDeliveriesResponse{}
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[6]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -483,7 +1319,7 @@ func (x *ListDeliveriesResponse) String() string {
 func (*ListDeliveriesResponse) ProtoMessage() {}
 
 func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[6]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -496,7 +1332,7 @@ func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{6}
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListDeliveriesResponse) GetWebhooks() []*Webhook {
@@ -513,17 +1349,80 @@ func (x *ListDeliveriesResponse) GetNextPageToken() string {
 	return ""
 }
 
+type GetDeliveryRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	EndpointId string                 `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	EventId    string                 `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// The order that the event is about, if it is about one.
+	OrderId       string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeliveryRequest) Reset() {
+	*x = GetDeliveryRequest{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeliveryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeliveryRequest) ProtoMessage() {}
+
+func (x *GetDeliveryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeliveryRequest.ProtoReflect.Descriptor instead.
+func (*GetDeliveryRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetDeliveryRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *GetDeliveryRequest) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *GetDeliveryRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
 type ReplayRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	EndpointId    string                 `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
-	OrderId       string                 `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	EndpointId string                 `protobuf:"bytes,1,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	OrderId    string                 `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Only this event; alone for an event that is about no order.
+	EventId       string `protobuf:"bytes,3,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReplayRequest) Reset() {
 	*x = ReplayRequest{}
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[7]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +1434,7 @@ func (x *ReplayRequest) String() string {
 func (*ReplayRequest) ProtoMessage() {}
 
 func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[7]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +1447,7 @@ func (x *ReplayRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayRequest.ProtoReflect.Descriptor instead.
 func (*ReplayRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{7}
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ReplayRequest) GetEndpointId() string {
@@ -565,6 +1464,13 @@ func (x *ReplayRequest) GetOrderId() string {
 	return ""
 }
 
+func (x *ReplayRequest) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
 type ReplayResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Webhooks      int32                  `protobuf:"varint,1,opt,name=webhooks,proto3" json:"webhooks,omitempty"`
@@ -574,7 +1480,7 @@ type ReplayResponse struct {
 
 func (x *ReplayResponse) Reset() {
 	*x = ReplayResponse{}
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[8]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -586,7 +1492,7 @@ func (x *ReplayResponse) String() string {
 func (*ReplayResponse) ProtoMessage() {}
 
 func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_notification_v1_notification_proto_msgTypes[8]
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -599,7 +1505,7 @@ func (x *ReplayResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplayResponse.ProtoReflect.Descriptor instead.
 func (*ReplayResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{8}
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReplayResponse) GetWebhooks() int32 {
@@ -609,23 +1515,434 @@ func (x *ReplayResponse) GetWebhooks() int32 {
 	return 0
 }
 
+type ReplayRangeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1–64 characters; a retry with the same key starts nothing new.
+	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	EndpointId     string `protobuf:"bytes,2,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	// Of events from start_time on, which must be set, and before end_time (unset: now).
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Empty: all that the endpoint gets.
+	EventTypes []string `protobuf:"bytes,5,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	// Only what failed for good.
+	FailedOnly    bool `protobuf:"varint,6,opt,name=failed_only,json=failedOnly,proto3" json:"failed_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayRangeRequest) Reset() {
+	*x = ReplayRangeRequest{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayRangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayRangeRequest) ProtoMessage() {}
+
+func (x *ReplayRangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayRangeRequest.ProtoReflect.Descriptor instead.
+func (*ReplayRangeRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReplayRangeRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *ReplayRangeRequest) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *ReplayRangeRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ReplayRangeRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ReplayRangeRequest) GetEventTypes() []string {
+	if x != nil {
+		return x.EventTypes
+	}
+	return nil
+}
+
+func (x *ReplayRangeRequest) GetFailedOnly() bool {
+	if x != nil {
+		return x.FailedOnly
+	}
+	return false
+}
+
+// ReplayRun is a replay of many webhooks at work.
+type ReplayRun struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Done  bool                   `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// Sent again so far.
+	Webhooks      int64 `protobuf:"varint,3,opt,name=webhooks,proto3" json:"webhooks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayRun) Reset() {
+	*x = ReplayRun{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayRun) ProtoMessage() {}
+
+func (x *ReplayRun) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayRun.ProtoReflect.Descriptor instead.
+func (*ReplayRun) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReplayRun) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReplayRun) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *ReplayRun) GetWebhooks() int64 {
+	if x != nil {
+		return x.Webhooks
+	}
+	return 0
+}
+
+type GetReplayRangeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetReplayRangeRequest) Reset() {
+	*x = GetReplayRangeRequest{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReplayRangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReplayRangeRequest) ProtoMessage() {}
+
+func (x *GetReplayRangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReplayRangeRequest.ProtoReflect.Descriptor instead.
+func (*GetReplayRangeRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetReplayRangeRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ListEventTypesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventTypesRequest) Reset() {
+	*x = ListEventTypesRequest{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventTypesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventTypesRequest) ProtoMessage() {}
+
+func (x *ListEventTypesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventTypesRequest.ProtoReflect.Descriptor instead.
+func (*ListEventTypesRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{23}
+}
+
+type ListEventTypesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EventTypes    []*EventType           `protobuf:"bytes,1,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventTypesResponse) Reset() {
+	*x = ListEventTypesResponse{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventTypesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventTypesResponse) ProtoMessage() {}
+
+func (x *ListEventTypesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventTypesResponse.ProtoReflect.Descriptor instead.
+func (*ListEventTypesResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListEventTypesResponse) GetEventTypes() []*EventType {
+	if x != nil {
+		return x.EventTypes
+	}
+	return nil
+}
+
+// EventType is a type of events that webhooks tell of.
+type EventType struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Type        string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Description string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Version of the schema. Within a version fields are only added.
+	SchemaVersion int32 `protobuf:"varint,3,opt,name=schema_version,json=schemaVersion,proto3" json:"schema_version,omitempty"`
+	// JSON Schema (2020-12) of the body.
+	JsonSchema string `protobuf:"bytes,4,opt,name=json_schema,json=jsonSchema,proto3" json:"json_schema,omitempty"`
+	// A body as it would be sent.
+	Example       string `protobuf:"bytes,5,opt,name=example,proto3" json:"example,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventType) Reset() {
+	*x = EventType{}
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventType) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventType) ProtoMessage() {}
+
+func (x *EventType) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_notification_v1_notification_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventType.ProtoReflect.Descriptor instead.
+func (*EventType) Descriptor() ([]byte, []int) {
+	return file_quittance_notification_v1_notification_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *EventType) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *EventType) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *EventType) GetSchemaVersion() int32 {
+	if x != nil {
+		return x.SchemaVersion
+	}
+	return 0
+}
+
+func (x *EventType) GetJsonSchema() string {
+	if x != nil {
+		return x.JsonSchema
+	}
+	return ""
+}
+
+func (x *EventType) GetExample() string {
+	if x != nil {
+		return x.Example
+	}
+	return ""
+}
+
 var File_quittance_notification_v1_notification_proto protoreflect.FileDescriptor
 
 const file_quittance_notification_v1_notification_proto_rawDesc = "" +
 	"\n" +
-	",quittance/notification/v1/notification.proto\x12\x19quittance.notification.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\x81\x01\n" +
+	",quittance/notification/v1/notification.proto\x12\x19quittance.notification.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\xbd\x06\n" +
 	"\bEndpoint\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x1f\n" +
 	"\vevent_types\x18\x03 \x03(\tR\n" +
 	"eventTypes\x12\x1a\n" +
 	"\bdisabled\x18\x04 \x01(\bR\bdisabled\x12\x16\n" +
-	"\x06secret\x18\x05 \x01(\tR\x06secret\"U\n" +
+	"\x06secret\x18\x05 \x01(\tR\x06secret\x12\x1f\n" +
+	"\vproduct_ids\x18\x06 \x03(\tR\n" +
+	"productIds\x12M\n" +
+	"\bmetadata\x18\a \x03(\v21.quittance.notification.v1.Endpoint.MetadataEntryR\bmetadata\x123\n" +
+	"\atimeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12<\n" +
+	"\fretry_delays\x18\t \x03(\v2\x19.google.protobuf.DurationR\vretryDelays\x12\"\n" +
+	"\rmax_in_flight\x18\n" +
+	" \x01(\x05R\vmaxInFlight\x12$\n" +
+	"\x0emax_per_second\x18\v \x01(\x05R\fmaxPerSecond\x12\x1c\n" +
+	"\tunordered\x18\f \x01(\bR\tunordered\x12!\n" +
+	"\fnotify_email\x18\r \x01(\tR\vnotifyEmail\x12!\n" +
+	"\fheader_names\x18\x0e \x03(\tR\vheaderNames\x12$\n" +
+	"\rauthorization\x18\x0f \x01(\tR\rauthorization\x12F\n" +
+	"\x11rotation_end_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\x0frotationEndTime\x12A\n" +
+	"\x06health\x18\x11 \x01(\v2).quittance.notification.v1.EndpointHealthR\x06health\x12;\n" +
+	"\vcreate_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xca\x01\n" +
+	"\x0eEndpointHealth\x12<\n" +
+	"\x05state\x18\x01 \x01(\x0e2&.quittance.notification.v1.HealthStateR\x05state\x12?\n" +
+	"\rfailing_since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\ffailingSince\x12\x1f\n" +
+	"\vdisabled_by\x18\x03 \x01(\tR\n" +
+	"disabledBy\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\"\x89\x02\n" +
+	"\vCredentials\x12M\n" +
+	"\aheaders\x18\x01 \x03(\v23.quittance.notification.v1.Credentials.HeadersEntryR\aheaders\x12%\n" +
+	"\x0ebasic_username\x18\x02 \x01(\tR\rbasicUsername\x12%\n" +
+	"\x0ebasic_password\x18\x03 \x01(\tR\rbasicPassword\x12!\n" +
+	"\fbearer_token\x18\x04 \x01(\tR\vbearerToken\x1a:\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9f\x01\n" +
 	"\x12PutEndpointRequest\x12?\n" +
-	"\bendpoint\x18\x01 \x01(\v2#.quittance.notification.v1.EndpointR\bendpoint\"\x16\n" +
+	"\bendpoint\x18\x01 \x01(\v2#.quittance.notification.v1.EndpointR\bendpoint\x12H\n" +
+	"\vcredentials\x18\x02 \x01(\v2&.quittance.notification.v1.CredentialsR\vcredentials\"\x16\n" +
 	"\x14ListEndpointsRequest\"Z\n" +
 	"\x15ListEndpointsResponse\x12A\n" +
-	"\tendpoints\x18\x01 \x03(\v2#.quittance.notification.v1.EndpointR\tendpoints\"\x94\x03\n" +
+	"\tendpoints\x18\x01 \x03(\v2#.quittance.notification.v1.EndpointR\tendpoints\"7\n" +
+	"\x14PauseEndpointRequest\x12\x1f\n" +
+	"\vendpoint_id\x18\x01 \x01(\tR\n" +
+	"endpointId\"8\n" +
+	"\x15ResumeEndpointRequest\x12\x1f\n" +
+	"\vendpoint_id\x18\x01 \x01(\tR\n" +
+	"endpointId\"8\n" +
+	"\x15DeleteEndpointRequest\x12\x1f\n" +
+	"\vendpoint_id\x18\x01 \x01(\tR\n" +
+	"endpointId\"\x18\n" +
+	"\x16DeleteEndpointResponse\"\x83\x01\n" +
+	"\x13RotateSecretRequest\x12\x1f\n" +
+	"\vendpoint_id\x18\x01 \x01(\tR\n" +
+	"endpointId\x123\n" +
+	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\x12\x16\n" +
+	"\x06secret\x18\x03 \x01(\tR\x06secret\"t\n" +
+	"\x14RotateSecretResponse\x12\x16\n" +
+	"\x06secret\x18\x01 \x01(\tR\x06secret\x12D\n" +
+	"\x10overlap_end_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x0eoverlapEndTime\"Q\n" +
+	"\x0fSendTestRequest\x12\x1f\n" +
+	"\vendpoint_id\x18\x01 \x01(\tR\n" +
+	"endpointId\x12\x1d\n" +
+	"\n" +
+	"event_type\x18\x02 \x01(\tR\teventType\"\xe7\x04\n" +
 	"\aWebhook\x12\x1f\n" +
 	"\vendpoint_id\x18\x01 \x01(\tR\n" +
 	"endpointId\x12\x19\n" +
@@ -640,31 +1957,100 @@ const file_quittance_notification_v1_notification_proto_rawDesc = "" +
 	"lastResult\x12>\n" +
 	"\rnext_try_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\vnextTryTime\x12A\n" +
 	"\x0edelivered_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\rdeliveredTime\"n\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\rdeliveredTime\x129\n" +
+	"\n" +
+	"event_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12>\n" +
+	"\battempts\x18\f \x03(\v2\".quittance.notification.v1.AttemptR\battempts\x12!\n" +
+	"\frequest_body\x18\r \x01(\tR\vrequestBody\x12\x1f\n" +
+	"\vrequest_url\x18\x0e \x01(\tR\n" +
+	"requestUrl\x12\x12\n" +
+	"\x04test\x18\x0f \x01(\bR\x04test\"\xba\x01\n" +
+	"\aAttempt\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x123\n" +
+	"\alatency\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\alatency\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\x05R\x06status\x12\x1a\n" +
+	"\bresponse\x18\x04 \x01(\tR\bresponse\x12\x16\n" +
+	"\x06number\x18\x05 \x01(\x05R\x06number\"\xdf\x02\n" +
 	"\x15ListDeliveriesRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x80\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x1f\n" +
+	"\vendpoint_id\x18\x04 \x01(\tR\n" +
+	"endpointId\x12=\n" +
+	"\x05state\x18\x05 \x01(\x0e2'.quittance.notification.v1.WebhookStateR\x05state\x12\x1d\n" +
+	"\n" +
+	"event_type\x18\x06 \x01(\tR\teventType\x129\n" +
+	"\n" +
+	"start_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\x80\x01\n" +
 	"\x16ListDeliveriesResponse\x12>\n" +
 	"\bwebhooks\x18\x01 \x03(\v2\".quittance.notification.v1.WebhookR\bwebhooks\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"K\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"k\n" +
+	"\x12GetDeliveryRequest\x12\x1f\n" +
+	"\vendpoint_id\x18\x01 \x01(\tR\n" +
+	"endpointId\x12\x19\n" +
+	"\bevent_id\x18\x02 \x01(\tR\aeventId\x12\x19\n" +
+	"\border_id\x18\x03 \x01(\tR\aorderId\"f\n" +
 	"\rReplayRequest\x12\x1f\n" +
 	"\vendpoint_id\x18\x01 \x01(\tR\n" +
 	"endpointId\x12\x19\n" +
-	"\border_id\x18\x02 \x01(\tR\aorderId\",\n" +
+	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x19\n" +
+	"\bevent_id\x18\x03 \x01(\tR\aeventId\",\n" +
 	"\x0eReplayResponse\x12\x1a\n" +
-	"\bwebhooks\x18\x01 \x01(\x05R\bwebhooks*\x82\x01\n" +
+	"\bwebhooks\x18\x01 \x01(\x05R\bwebhooks\"\x92\x02\n" +
+	"\x12ReplayRangeRequest\x12'\n" +
+	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1f\n" +
+	"\vendpoint_id\x18\x02 \x01(\tR\n" +
+	"endpointId\x129\n" +
+	"\n" +
+	"start_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x1f\n" +
+	"\vevent_types\x18\x05 \x03(\tR\n" +
+	"eventTypes\x12\x1f\n" +
+	"\vfailed_only\x18\x06 \x01(\bR\n" +
+	"failedOnly\"K\n" +
+	"\tReplayRun\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\x12\x1a\n" +
+	"\bwebhooks\x18\x03 \x01(\x03R\bwebhooks\"'\n" +
+	"\x15GetReplayRangeRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x17\n" +
+	"\x15ListEventTypesRequest\"_\n" +
+	"\x16ListEventTypesResponse\x12E\n" +
+	"\vevent_types\x18\x01 \x03(\v2$.quittance.notification.v1.EventTypeR\n" +
+	"eventTypes\"\xa3\x01\n" +
+	"\tEventType\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12%\n" +
+	"\x0eschema_version\x18\x03 \x01(\x05R\rschemaVersion\x12\x1f\n" +
+	"\vjson_schema\x18\x04 \x01(\tR\n" +
+	"jsonSchema\x12\x18\n" +
+	"\aexample\x18\x05 \x01(\tR\aexample*u\n" +
+	"\vHealthState\x12\x1c\n" +
+	"\x18HEALTH_STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fHEALTH_STATE_OK\x10\x01\x12\x18\n" +
+	"\x14HEALTH_STATE_FAILING\x10\x02\x12\x19\n" +
+	"\x15HEALTH_STATE_DISABLED\x10\x03*\x82\x01\n" +
 	"\fWebhookState\x12\x1d\n" +
 	"\x19WEBHOOK_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15WEBHOOK_STATE_PENDING\x10\x01\x12\x1b\n" +
 	"\x17WEBHOOK_STATE_DELIVERED\x10\x02\x12\x1b\n" +
-	"\x17WEBHOOK_STATE_EXHAUSTED\x10\x032\xda\x03\n" +
+	"\x17WEBHOOK_STATE_EXHAUSTED\x10\x032\xcb\v\n" +
 	"\x13NotificationService\x12g\n" +
 	"\vPutEndpoint\x12-.quittance.notification.v1.PutEndpointRequest\x1a#.quittance.notification.v1.Endpoint\"\x04\xe8\xe0\x18\x02\x12x\n" +
-	"\rListEndpoints\x12/.quittance.notification.v1.ListEndpointsRequest\x1a0.quittance.notification.v1.ListEndpointsResponse\"\x04\xe8\xe0\x18\x02\x12{\n" +
-	"\x0eListDeliveries\x120.quittance.notification.v1.ListDeliveriesRequest\x1a1.quittance.notification.v1.ListDeliveriesResponse\"\x04\xe8\xe0\x18\x02\x12c\n" +
-	"\x06Replay\x12(.quittance.notification.v1.ReplayRequest\x1a).quittance.notification.v1.ReplayResponse\"\x04\xe8\xe0\x18\x02B\xf9\x01\n" +
+	"\rListEndpoints\x12/.quittance.notification.v1.ListEndpointsRequest\x1a0.quittance.notification.v1.ListEndpointsResponse\"\x04\xe8\xe0\x18\x02\x12k\n" +
+	"\rPauseEndpoint\x12/.quittance.notification.v1.PauseEndpointRequest\x1a#.quittance.notification.v1.Endpoint\"\x04\xe8\xe0\x18\x02\x12m\n" +
+	"\x0eResumeEndpoint\x120.quittance.notification.v1.ResumeEndpointRequest\x1a#.quittance.notification.v1.Endpoint\"\x04\xe8\xe0\x18\x02\x12{\n" +
+	"\x0eDeleteEndpoint\x120.quittance.notification.v1.DeleteEndpointRequest\x1a1.quittance.notification.v1.DeleteEndpointResponse\"\x04\xe8\xe0\x18\x02\x12u\n" +
+	"\fRotateSecret\x12..quittance.notification.v1.RotateSecretRequest\x1a/.quittance.notification.v1.RotateSecretResponse\"\x04\xe8\xe0\x18\x02\x12`\n" +
+	"\bSendTest\x12*.quittance.notification.v1.SendTestRequest\x1a\".quittance.notification.v1.Webhook\"\x04\xe8\xe0\x18\x02\x12{\n" +
+	"\x0eListDeliveries\x120.quittance.notification.v1.ListDeliveriesRequest\x1a1.quittance.notification.v1.ListDeliveriesResponse\"\x04\xe8\xe0\x18\x02\x12f\n" +
+	"\vGetDelivery\x12-.quittance.notification.v1.GetDeliveryRequest\x1a\".quittance.notification.v1.Webhook\"\x04\xe8\xe0\x18\x02\x12c\n" +
+	"\x06Replay\x12(.quittance.notification.v1.ReplayRequest\x1a).quittance.notification.v1.ReplayResponse\"\x04\xe8\xe0\x18\x02\x12h\n" +
+	"\vReplayRange\x12-.quittance.notification.v1.ReplayRangeRequest\x1a$.quittance.notification.v1.ReplayRun\"\x04\xe8\xe0\x18\x02\x12n\n" +
+	"\x0eGetReplayRange\x120.quittance.notification.v1.GetReplayRangeRequest\x1a$.quittance.notification.v1.ReplayRun\"\x04\xe8\xe0\x18\x02\x12{\n" +
+	"\x0eListEventTypes\x120.quittance.notification.v1.ListEventTypesRequest\x1a1.quittance.notification.v1.ListEventTypesResponse\"\x04\xe8\xe0\x18\x02B\xf9\x01\n" +
 	"\x1dcom.quittance.notification.v1B\x11NotificationProtoP\x01Z?quittance/proto/gen/go/quittance/notification/v1;notificationv1\xa2\x02\x03QNX\xaa\x02\x19Quittance.Notification.V1\xca\x02\x19Quittance\\Notification\\V1\xe2\x02%Quittance\\Notification\\V1\\GPBMetadata\xea\x02\x1bQuittance::Notification::V1b\x06proto3"
 
 var (
@@ -679,41 +2065,102 @@ func file_quittance_notification_v1_notification_proto_rawDescGZIP() []byte {
 	return file_quittance_notification_v1_notification_proto_rawDescData
 }
 
-var file_quittance_notification_v1_notification_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_quittance_notification_v1_notification_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_quittance_notification_v1_notification_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_quittance_notification_v1_notification_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_quittance_notification_v1_notification_proto_goTypes = []any{
-	(WebhookState)(0),              // 0: quittance.notification.v1.WebhookState
-	(*Endpoint)(nil),               // 1: quittance.notification.v1.Endpoint
-	(*PutEndpointRequest)(nil),     // 2: quittance.notification.v1.PutEndpointRequest
-	(*ListEndpointsRequest)(nil),   // 3: quittance.notification.v1.ListEndpointsRequest
-	(*ListEndpointsResponse)(nil),  // 4: quittance.notification.v1.ListEndpointsResponse
-	(*Webhook)(nil),                // 5: quittance.notification.v1.Webhook
-	(*ListDeliveriesRequest)(nil),  // 6: quittance.notification.v1.ListDeliveriesRequest
-	(*ListDeliveriesResponse)(nil), // 7: quittance.notification.v1.ListDeliveriesResponse
-	(*ReplayRequest)(nil),          // 8: quittance.notification.v1.ReplayRequest
-	(*ReplayResponse)(nil),         // 9: quittance.notification.v1.ReplayResponse
-	(*timestamppb.Timestamp)(nil),  // 10: google.protobuf.Timestamp
+	(HealthState)(0),               // 0: quittance.notification.v1.HealthState
+	(WebhookState)(0),              // 1: quittance.notification.v1.WebhookState
+	(*Endpoint)(nil),               // 2: quittance.notification.v1.Endpoint
+	(*EndpointHealth)(nil),         // 3: quittance.notification.v1.EndpointHealth
+	(*Credentials)(nil),            // 4: quittance.notification.v1.Credentials
+	(*PutEndpointRequest)(nil),     // 5: quittance.notification.v1.PutEndpointRequest
+	(*ListEndpointsRequest)(nil),   // 6: quittance.notification.v1.ListEndpointsRequest
+	(*ListEndpointsResponse)(nil),  // 7: quittance.notification.v1.ListEndpointsResponse
+	(*PauseEndpointRequest)(nil),   // 8: quittance.notification.v1.PauseEndpointRequest
+	(*ResumeEndpointRequest)(nil),  // 9: quittance.notification.v1.ResumeEndpointRequest
+	(*DeleteEndpointRequest)(nil),  // 10: quittance.notification.v1.DeleteEndpointRequest
+	(*DeleteEndpointResponse)(nil), // 11: quittance.notification.v1.DeleteEndpointResponse
+	(*RotateSecretRequest)(nil),    // 12: quittance.notification.v1.RotateSecretRequest
+	(*RotateSecretResponse)(nil),   // 13: quittance.notification.v1.RotateSecretResponse
+	(*SendTestRequest)(nil),        // 14: quittance.notification.v1.SendTestRequest
+	(*Webhook)(nil),                // 15: quittance.notification.v1.Webhook
+	(*Attempt)(nil),                // 16: quittance.notification.v1.Attempt
+	(*ListDeliveriesRequest)(nil),  // 17: quittance.notification.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil), // 18: quittance.notification.v1.ListDeliveriesResponse
+	(*GetDeliveryRequest)(nil),     // 19: quittance.notification.v1.GetDeliveryRequest
+	(*ReplayRequest)(nil),          // 20: quittance.notification.v1.ReplayRequest
+	(*ReplayResponse)(nil),         // 21: quittance.notification.v1.ReplayResponse
+	(*ReplayRangeRequest)(nil),     // 22: quittance.notification.v1.ReplayRangeRequest
+	(*ReplayRun)(nil),              // 23: quittance.notification.v1.ReplayRun
+	(*GetReplayRangeRequest)(nil),  // 24: quittance.notification.v1.GetReplayRangeRequest
+	(*ListEventTypesRequest)(nil),  // 25: quittance.notification.v1.ListEventTypesRequest
+	(*ListEventTypesResponse)(nil), // 26: quittance.notification.v1.ListEventTypesResponse
+	(*EventType)(nil),              // 27: quittance.notification.v1.EventType
+	nil,                            // 28: quittance.notification.v1.Endpoint.MetadataEntry
+	nil,                            // 29: quittance.notification.v1.Credentials.HeadersEntry
+	(*durationpb.Duration)(nil),    // 30: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),  // 31: google.protobuf.Timestamp
 }
 var file_quittance_notification_v1_notification_proto_depIdxs = []int32{
-	1,  // 0: quittance.notification.v1.PutEndpointRequest.endpoint:type_name -> quittance.notification.v1.Endpoint
-	1,  // 1: quittance.notification.v1.ListEndpointsResponse.endpoints:type_name -> quittance.notification.v1.Endpoint
-	0,  // 2: quittance.notification.v1.Webhook.state:type_name -> quittance.notification.v1.WebhookState
-	10, // 3: quittance.notification.v1.Webhook.next_try_time:type_name -> google.protobuf.Timestamp
-	10, // 4: quittance.notification.v1.Webhook.delivered_time:type_name -> google.protobuf.Timestamp
-	5,  // 5: quittance.notification.v1.ListDeliveriesResponse.webhooks:type_name -> quittance.notification.v1.Webhook
-	2,  // 6: quittance.notification.v1.NotificationService.PutEndpoint:input_type -> quittance.notification.v1.PutEndpointRequest
-	3,  // 7: quittance.notification.v1.NotificationService.ListEndpoints:input_type -> quittance.notification.v1.ListEndpointsRequest
-	6,  // 8: quittance.notification.v1.NotificationService.ListDeliveries:input_type -> quittance.notification.v1.ListDeliveriesRequest
-	8,  // 9: quittance.notification.v1.NotificationService.Replay:input_type -> quittance.notification.v1.ReplayRequest
-	1,  // 10: quittance.notification.v1.NotificationService.PutEndpoint:output_type -> quittance.notification.v1.Endpoint
-	4,  // 11: quittance.notification.v1.NotificationService.ListEndpoints:output_type -> quittance.notification.v1.ListEndpointsResponse
-	7,  // 12: quittance.notification.v1.NotificationService.ListDeliveries:output_type -> quittance.notification.v1.ListDeliveriesResponse
-	9,  // 13: quittance.notification.v1.NotificationService.Replay:output_type -> quittance.notification.v1.ReplayResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	28, // 0: quittance.notification.v1.Endpoint.metadata:type_name -> quittance.notification.v1.Endpoint.MetadataEntry
+	30, // 1: quittance.notification.v1.Endpoint.timeout:type_name -> google.protobuf.Duration
+	30, // 2: quittance.notification.v1.Endpoint.retry_delays:type_name -> google.protobuf.Duration
+	31, // 3: quittance.notification.v1.Endpoint.rotation_end_time:type_name -> google.protobuf.Timestamp
+	3,  // 4: quittance.notification.v1.Endpoint.health:type_name -> quittance.notification.v1.EndpointHealth
+	31, // 5: quittance.notification.v1.Endpoint.create_time:type_name -> google.protobuf.Timestamp
+	0,  // 6: quittance.notification.v1.EndpointHealth.state:type_name -> quittance.notification.v1.HealthState
+	31, // 7: quittance.notification.v1.EndpointHealth.failing_since:type_name -> google.protobuf.Timestamp
+	29, // 8: quittance.notification.v1.Credentials.headers:type_name -> quittance.notification.v1.Credentials.HeadersEntry
+	2,  // 9: quittance.notification.v1.PutEndpointRequest.endpoint:type_name -> quittance.notification.v1.Endpoint
+	4,  // 10: quittance.notification.v1.PutEndpointRequest.credentials:type_name -> quittance.notification.v1.Credentials
+	2,  // 11: quittance.notification.v1.ListEndpointsResponse.endpoints:type_name -> quittance.notification.v1.Endpoint
+	30, // 12: quittance.notification.v1.RotateSecretRequest.overlap:type_name -> google.protobuf.Duration
+	31, // 13: quittance.notification.v1.RotateSecretResponse.overlap_end_time:type_name -> google.protobuf.Timestamp
+	1,  // 14: quittance.notification.v1.Webhook.state:type_name -> quittance.notification.v1.WebhookState
+	31, // 15: quittance.notification.v1.Webhook.next_try_time:type_name -> google.protobuf.Timestamp
+	31, // 16: quittance.notification.v1.Webhook.delivered_time:type_name -> google.protobuf.Timestamp
+	31, // 17: quittance.notification.v1.Webhook.event_time:type_name -> google.protobuf.Timestamp
+	16, // 18: quittance.notification.v1.Webhook.attempts:type_name -> quittance.notification.v1.Attempt
+	31, // 19: quittance.notification.v1.Attempt.time:type_name -> google.protobuf.Timestamp
+	30, // 20: quittance.notification.v1.Attempt.latency:type_name -> google.protobuf.Duration
+	1,  // 21: quittance.notification.v1.ListDeliveriesRequest.state:type_name -> quittance.notification.v1.WebhookState
+	31, // 22: quittance.notification.v1.ListDeliveriesRequest.start_time:type_name -> google.protobuf.Timestamp
+	31, // 23: quittance.notification.v1.ListDeliveriesRequest.end_time:type_name -> google.protobuf.Timestamp
+	15, // 24: quittance.notification.v1.ListDeliveriesResponse.webhooks:type_name -> quittance.notification.v1.Webhook
+	31, // 25: quittance.notification.v1.ReplayRangeRequest.start_time:type_name -> google.protobuf.Timestamp
+	31, // 26: quittance.notification.v1.ReplayRangeRequest.end_time:type_name -> google.protobuf.Timestamp
+	27, // 27: quittance.notification.v1.ListEventTypesResponse.event_types:type_name -> quittance.notification.v1.EventType
+	5,  // 28: quittance.notification.v1.NotificationService.PutEndpoint:input_type -> quittance.notification.v1.PutEndpointRequest
+	6,  // 29: quittance.notification.v1.NotificationService.ListEndpoints:input_type -> quittance.notification.v1.ListEndpointsRequest
+	8,  // 30: quittance.notification.v1.NotificationService.PauseEndpoint:input_type -> quittance.notification.v1.PauseEndpointRequest
+	9,  // 31: quittance.notification.v1.NotificationService.ResumeEndpoint:input_type -> quittance.notification.v1.ResumeEndpointRequest
+	10, // 32: quittance.notification.v1.NotificationService.DeleteEndpoint:input_type -> quittance.notification.v1.DeleteEndpointRequest
+	12, // 33: quittance.notification.v1.NotificationService.RotateSecret:input_type -> quittance.notification.v1.RotateSecretRequest
+	14, // 34: quittance.notification.v1.NotificationService.SendTest:input_type -> quittance.notification.v1.SendTestRequest
+	17, // 35: quittance.notification.v1.NotificationService.ListDeliveries:input_type -> quittance.notification.v1.ListDeliveriesRequest
+	19, // 36: quittance.notification.v1.NotificationService.GetDelivery:input_type -> quittance.notification.v1.GetDeliveryRequest
+	20, // 37: quittance.notification.v1.NotificationService.Replay:input_type -> quittance.notification.v1.ReplayRequest
+	22, // 38: quittance.notification.v1.NotificationService.ReplayRange:input_type -> quittance.notification.v1.ReplayRangeRequest
+	24, // 39: quittance.notification.v1.NotificationService.GetReplayRange:input_type -> quittance.notification.v1.GetReplayRangeRequest
+	25, // 40: quittance.notification.v1.NotificationService.ListEventTypes:input_type -> quittance.notification.v1.ListEventTypesRequest
+	2,  // 41: quittance.notification.v1.NotificationService.PutEndpoint:output_type -> quittance.notification.v1.Endpoint
+	7,  // 42: quittance.notification.v1.NotificationService.ListEndpoints:output_type -> quittance.notification.v1.ListEndpointsResponse
+	2,  // 43: quittance.notification.v1.NotificationService.PauseEndpoint:output_type -> quittance.notification.v1.Endpoint
+	2,  // 44: quittance.notification.v1.NotificationService.ResumeEndpoint:output_type -> quittance.notification.v1.Endpoint
+	11, // 45: quittance.notification.v1.NotificationService.DeleteEndpoint:output_type -> quittance.notification.v1.DeleteEndpointResponse
+	13, // 46: quittance.notification.v1.NotificationService.RotateSecret:output_type -> quittance.notification.v1.RotateSecretResponse
+	15, // 47: quittance.notification.v1.NotificationService.SendTest:output_type -> quittance.notification.v1.Webhook
+	18, // 48: quittance.notification.v1.NotificationService.ListDeliveries:output_type -> quittance.notification.v1.ListDeliveriesResponse
+	15, // 49: quittance.notification.v1.NotificationService.GetDelivery:output_type -> quittance.notification.v1.Webhook
+	21, // 50: quittance.notification.v1.NotificationService.Replay:output_type -> quittance.notification.v1.ReplayResponse
+	23, // 51: quittance.notification.v1.NotificationService.ReplayRange:output_type -> quittance.notification.v1.ReplayRun
+	23, // 52: quittance.notification.v1.NotificationService.GetReplayRange:output_type -> quittance.notification.v1.ReplayRun
+	26, // 53: quittance.notification.v1.NotificationService.ListEventTypes:output_type -> quittance.notification.v1.ListEventTypesResponse
+	41, // [41:54] is the sub-list for method output_type
+	28, // [28:41] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_quittance_notification_v1_notification_proto_init() }
@@ -726,8 +2173,8 @@ func file_quittance_notification_v1_notification_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_notification_v1_notification_proto_rawDesc), len(file_quittance_notification_v1_notification_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   9,
+			NumEnums:      2,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

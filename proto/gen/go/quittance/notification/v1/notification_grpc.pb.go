@@ -21,24 +21,55 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	NotificationService_PutEndpoint_FullMethodName    = "/quittance.notification.v1.NotificationService/PutEndpoint"
 	NotificationService_ListEndpoints_FullMethodName  = "/quittance.notification.v1.NotificationService/ListEndpoints"
+	NotificationService_PauseEndpoint_FullMethodName  = "/quittance.notification.v1.NotificationService/PauseEndpoint"
+	NotificationService_ResumeEndpoint_FullMethodName = "/quittance.notification.v1.NotificationService/ResumeEndpoint"
+	NotificationService_DeleteEndpoint_FullMethodName = "/quittance.notification.v1.NotificationService/DeleteEndpoint"
+	NotificationService_RotateSecret_FullMethodName   = "/quittance.notification.v1.NotificationService/RotateSecret"
+	NotificationService_SendTest_FullMethodName       = "/quittance.notification.v1.NotificationService/SendTest"
 	NotificationService_ListDeliveries_FullMethodName = "/quittance.notification.v1.NotificationService/ListDeliveries"
+	NotificationService_GetDelivery_FullMethodName    = "/quittance.notification.v1.NotificationService/GetDelivery"
 	NotificationService_Replay_FullMethodName         = "/quittance.notification.v1.NotificationService/Replay"
+	NotificationService_ReplayRange_FullMethodName    = "/quittance.notification.v1.NotificationService/ReplayRange"
+	NotificationService_GetReplayRange_FullMethodName = "/quittance.notification.v1.NotificationService/GetReplayRange"
+	NotificationService_ListEventTypes_FullMethodName = "/quittance.notification.v1.NotificationService/ListEventTypes"
 )
 
 // NotificationServiceClient is the client API for NotificationService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// NotificationService manages webhook endpoints and shows what was sent.
+// NotificationService manages webhook endpoints, shows what was sent, and sends
+// it again.
 type NotificationServiceClient interface {
 	// PutEndpoint creates or replaces a webhook endpoint. The secret is shown
 	// with the answer that creates it, and not again.
 	PutEndpoint(ctx context.Context, in *PutEndpointRequest, opts ...grpc.CallOption) (*Endpoint, error)
 	ListEndpoints(ctx context.Context, in *ListEndpointsRequest, opts ...grpc.CallOption) (*ListEndpointsResponse, error)
+	// PauseEndpoint stops sending. Events are kept, and sent oldest first once
+	// the endpoint is resumed.
+	PauseEndpoint(ctx context.Context, in *PauseEndpointRequest, opts ...grpc.CallOption) (*Endpoint, error)
+	// ResumeEndpoint enables an endpoint, whoever disabled it.
+	ResumeEndpoint(ctx context.Context, in *ResumeEndpointRequest, opts ...grpc.CallOption) (*Endpoint, error)
+	// DeleteEndpoint removes an endpoint. What was not sent yet never is.
+	DeleteEndpoint(ctx context.Context, in *DeleteEndpointRequest, opts ...grpc.CallOption) (*DeleteEndpointResponse, error)
+	// RotateSecret gives an endpoint a new secret, shown this once. Webhooks are
+	// signed with the older ones too until the overlap ends.
+	RotateSecret(ctx context.Context, in *RotateSecretRequest, opts ...grpc.CallOption) (*RotateSecretResponse, error)
+	// SendTest sends an example of an event and tells what came of the first try.
+	SendTest(ctx context.Context, in *SendTestRequest, opts ...grpc.CallOption) (*Webhook, error)
 	// ListDeliveries lists the webhooks of one order, or of all, newest first.
 	ListDeliveries(ctx context.Context, in *ListDeliveriesRequest, opts ...grpc.CallOption) (*ListDeliveriesResponse, error)
-	// Replay sends the events of an order again to one endpoint.
+	// GetDelivery shows one webhook with its request and its latest tries.
+	GetDelivery(ctx context.Context, in *GetDeliveryRequest, opts ...grpc.CallOption) (*Webhook, error)
+	// Replay sends the events of an order again to one endpoint, or one of them.
 	Replay(ctx context.Context, in *ReplayRequest, opts ...grpc.CallOption) (*ReplayResponse, error)
+	// ReplayRange sends again what happened in a time: all events, some types, or
+	// those that failed for good. It works on by itself; GetReplayRange tells how
+	// far it came.
+	ReplayRange(ctx context.Context, in *ReplayRangeRequest, opts ...grpc.CallOption) (*ReplayRun, error)
+	GetReplayRange(ctx context.Context, in *GetReplayRangeRequest, opts ...grpc.CallOption) (*ReplayRun, error)
+	// ListEventTypes lists the types of events with the schemas of their webhooks.
+	ListEventTypes(ctx context.Context, in *ListEventTypesRequest, opts ...grpc.CallOption) (*ListEventTypesResponse, error)
 }
 
 type notificationServiceClient struct {
@@ -69,10 +100,70 @@ func (c *notificationServiceClient) ListEndpoints(ctx context.Context, in *ListE
 	return out, nil
 }
 
+func (c *notificationServiceClient) PauseEndpoint(ctx context.Context, in *PauseEndpointRequest, opts ...grpc.CallOption) (*Endpoint, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Endpoint)
+	err := c.cc.Invoke(ctx, NotificationService_PauseEndpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notificationServiceClient) ResumeEndpoint(ctx context.Context, in *ResumeEndpointRequest, opts ...grpc.CallOption) (*Endpoint, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Endpoint)
+	err := c.cc.Invoke(ctx, NotificationService_ResumeEndpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notificationServiceClient) DeleteEndpoint(ctx context.Context, in *DeleteEndpointRequest, opts ...grpc.CallOption) (*DeleteEndpointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteEndpointResponse)
+	err := c.cc.Invoke(ctx, NotificationService_DeleteEndpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notificationServiceClient) RotateSecret(ctx context.Context, in *RotateSecretRequest, opts ...grpc.CallOption) (*RotateSecretResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateSecretResponse)
+	err := c.cc.Invoke(ctx, NotificationService_RotateSecret_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notificationServiceClient) SendTest(ctx context.Context, in *SendTestRequest, opts ...grpc.CallOption) (*Webhook, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Webhook)
+	err := c.cc.Invoke(ctx, NotificationService_SendTest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *notificationServiceClient) ListDeliveries(ctx context.Context, in *ListDeliveriesRequest, opts ...grpc.CallOption) (*ListDeliveriesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListDeliveriesResponse)
 	err := c.cc.Invoke(ctx, NotificationService_ListDeliveries_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notificationServiceClient) GetDelivery(ctx context.Context, in *GetDeliveryRequest, opts ...grpc.CallOption) (*Webhook, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Webhook)
+	err := c.cc.Invoke(ctx, NotificationService_GetDelivery_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -89,20 +180,72 @@ func (c *notificationServiceClient) Replay(ctx context.Context, in *ReplayReques
 	return out, nil
 }
 
+func (c *notificationServiceClient) ReplayRange(ctx context.Context, in *ReplayRangeRequest, opts ...grpc.CallOption) (*ReplayRun, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayRun)
+	err := c.cc.Invoke(ctx, NotificationService_ReplayRange_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notificationServiceClient) GetReplayRange(ctx context.Context, in *GetReplayRangeRequest, opts ...grpc.CallOption) (*ReplayRun, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplayRun)
+	err := c.cc.Invoke(ctx, NotificationService_GetReplayRange_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *notificationServiceClient) ListEventTypes(ctx context.Context, in *ListEventTypesRequest, opts ...grpc.CallOption) (*ListEventTypesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEventTypesResponse)
+	err := c.cc.Invoke(ctx, NotificationService_ListEventTypes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // NotificationServiceServer is the server API for NotificationService service.
 // All implementations must embed UnimplementedNotificationServiceServer
 // for forward compatibility.
 //
-// NotificationService manages webhook endpoints and shows what was sent.
+// NotificationService manages webhook endpoints, shows what was sent, and sends
+// it again.
 type NotificationServiceServer interface {
 	// PutEndpoint creates or replaces a webhook endpoint. The secret is shown
 	// with the answer that creates it, and not again.
 	PutEndpoint(context.Context, *PutEndpointRequest) (*Endpoint, error)
 	ListEndpoints(context.Context, *ListEndpointsRequest) (*ListEndpointsResponse, error)
+	// PauseEndpoint stops sending. Events are kept, and sent oldest first once
+	// the endpoint is resumed.
+	PauseEndpoint(context.Context, *PauseEndpointRequest) (*Endpoint, error)
+	// ResumeEndpoint enables an endpoint, whoever disabled it.
+	ResumeEndpoint(context.Context, *ResumeEndpointRequest) (*Endpoint, error)
+	// DeleteEndpoint removes an endpoint. What was not sent yet never is.
+	DeleteEndpoint(context.Context, *DeleteEndpointRequest) (*DeleteEndpointResponse, error)
+	// RotateSecret gives an endpoint a new secret, shown this once. Webhooks are
+	// signed with the older ones too until the overlap ends.
+	RotateSecret(context.Context, *RotateSecretRequest) (*RotateSecretResponse, error)
+	// SendTest sends an example of an event and tells what came of the first try.
+	SendTest(context.Context, *SendTestRequest) (*Webhook, error)
 	// ListDeliveries lists the webhooks of one order, or of all, newest first.
 	ListDeliveries(context.Context, *ListDeliveriesRequest) (*ListDeliveriesResponse, error)
-	// Replay sends the events of an order again to one endpoint.
+	// GetDelivery shows one webhook with its request and its latest tries.
+	GetDelivery(context.Context, *GetDeliveryRequest) (*Webhook, error)
+	// Replay sends the events of an order again to one endpoint, or one of them.
 	Replay(context.Context, *ReplayRequest) (*ReplayResponse, error)
+	// ReplayRange sends again what happened in a time: all events, some types, or
+	// those that failed for good. It works on by itself; GetReplayRange tells how
+	// far it came.
+	ReplayRange(context.Context, *ReplayRangeRequest) (*ReplayRun, error)
+	GetReplayRange(context.Context, *GetReplayRangeRequest) (*ReplayRun, error)
+	// ListEventTypes lists the types of events with the schemas of their webhooks.
+	ListEventTypes(context.Context, *ListEventTypesRequest) (*ListEventTypesResponse, error)
 	mustEmbedUnimplementedNotificationServiceServer()
 }
 
@@ -119,11 +262,38 @@ func (UnimplementedNotificationServiceServer) PutEndpoint(context.Context, *PutE
 func (UnimplementedNotificationServiceServer) ListEndpoints(context.Context, *ListEndpointsRequest) (*ListEndpointsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEndpoints not implemented")
 }
+func (UnimplementedNotificationServiceServer) PauseEndpoint(context.Context, *PauseEndpointRequest) (*Endpoint, error) {
+	return nil, status.Error(codes.Unimplemented, "method PauseEndpoint not implemented")
+}
+func (UnimplementedNotificationServiceServer) ResumeEndpoint(context.Context, *ResumeEndpointRequest) (*Endpoint, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResumeEndpoint not implemented")
+}
+func (UnimplementedNotificationServiceServer) DeleteEndpoint(context.Context, *DeleteEndpointRequest) (*DeleteEndpointResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteEndpoint not implemented")
+}
+func (UnimplementedNotificationServiceServer) RotateSecret(context.Context, *RotateSecretRequest) (*RotateSecretResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateSecret not implemented")
+}
+func (UnimplementedNotificationServiceServer) SendTest(context.Context, *SendTestRequest) (*Webhook, error) {
+	return nil, status.Error(codes.Unimplemented, "method SendTest not implemented")
+}
 func (UnimplementedNotificationServiceServer) ListDeliveries(context.Context, *ListDeliveriesRequest) (*ListDeliveriesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDeliveries not implemented")
 }
+func (UnimplementedNotificationServiceServer) GetDelivery(context.Context, *GetDeliveryRequest) (*Webhook, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDelivery not implemented")
+}
 func (UnimplementedNotificationServiceServer) Replay(context.Context, *ReplayRequest) (*ReplayResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Replay not implemented")
+}
+func (UnimplementedNotificationServiceServer) ReplayRange(context.Context, *ReplayRangeRequest) (*ReplayRun, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplayRange not implemented")
+}
+func (UnimplementedNotificationServiceServer) GetReplayRange(context.Context, *GetReplayRangeRequest) (*ReplayRun, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReplayRange not implemented")
+}
+func (UnimplementedNotificationServiceServer) ListEventTypes(context.Context, *ListEventTypesRequest) (*ListEventTypesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEventTypes not implemented")
 }
 func (UnimplementedNotificationServiceServer) mustEmbedUnimplementedNotificationServiceServer() {}
 func (UnimplementedNotificationServiceServer) testEmbeddedByValue()                             {}
@@ -182,6 +352,96 @@ func _NotificationService_ListEndpoints_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NotificationService_PauseEndpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PauseEndpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).PauseEndpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_PauseEndpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).PauseEndpoint(ctx, req.(*PauseEndpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NotificationService_ResumeEndpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeEndpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).ResumeEndpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_ResumeEndpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).ResumeEndpoint(ctx, req.(*ResumeEndpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NotificationService_DeleteEndpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteEndpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).DeleteEndpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_DeleteEndpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).DeleteEndpoint(ctx, req.(*DeleteEndpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NotificationService_RotateSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).RotateSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_RotateSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).RotateSecret(ctx, req.(*RotateSecretRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NotificationService_SendTest_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SendTestRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).SendTest(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_SendTest_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).SendTest(ctx, req.(*SendTestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _NotificationService_ListDeliveries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListDeliveriesRequest)
 	if err := dec(in); err != nil {
@@ -196,6 +456,24 @@ func _NotificationService_ListDeliveries_Handler(srv interface{}, ctx context.Co
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(NotificationServiceServer).ListDeliveries(ctx, req.(*ListDeliveriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NotificationService_GetDelivery_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDeliveryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).GetDelivery(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_GetDelivery_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).GetDelivery(ctx, req.(*GetDeliveryRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -218,6 +496,60 @@ func _NotificationService_Replay_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NotificationService_ReplayRange_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplayRangeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).ReplayRange(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_ReplayRange_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).ReplayRange(ctx, req.(*ReplayRangeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NotificationService_GetReplayRange_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReplayRangeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).GetReplayRange(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_GetReplayRange_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).GetReplayRange(ctx, req.(*GetReplayRangeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NotificationService_ListEventTypes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEventTypesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NotificationServiceServer).ListEventTypes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NotificationService_ListEventTypes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NotificationServiceServer).ListEventTypes(ctx, req.(*ListEventTypesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // NotificationService_ServiceDesc is the grpc.ServiceDesc for NotificationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -234,12 +566,48 @@ var NotificationService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _NotificationService_ListEndpoints_Handler,
 		},
 		{
+			MethodName: "PauseEndpoint",
+			Handler:    _NotificationService_PauseEndpoint_Handler,
+		},
+		{
+			MethodName: "ResumeEndpoint",
+			Handler:    _NotificationService_ResumeEndpoint_Handler,
+		},
+		{
+			MethodName: "DeleteEndpoint",
+			Handler:    _NotificationService_DeleteEndpoint_Handler,
+		},
+		{
+			MethodName: "RotateSecret",
+			Handler:    _NotificationService_RotateSecret_Handler,
+		},
+		{
+			MethodName: "SendTest",
+			Handler:    _NotificationService_SendTest_Handler,
+		},
+		{
 			MethodName: "ListDeliveries",
 			Handler:    _NotificationService_ListDeliveries_Handler,
 		},
 		{
+			MethodName: "GetDelivery",
+			Handler:    _NotificationService_GetDelivery_Handler,
+		},
+		{
 			MethodName: "Replay",
 			Handler:    _NotificationService_Replay_Handler,
+		},
+		{
+			MethodName: "ReplayRange",
+			Handler:    _NotificationService_ReplayRange_Handler,
+		},
+		{
+			MethodName: "GetReplayRange",
+			Handler:    _NotificationService_GetReplayRange_Handler,
+		},
+		{
+			MethodName: "ListEventTypes",
+			Handler:    _NotificationService_ListEventTypes_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1,0 +1,46 @@
+package payload
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"quittance/pkg/event"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+)
+
+// merchantType is a type of events that are about no order: its message stands
+// in data under the key.
+type merchantType struct {
+	key     string
+	message func() proto.Message
+}
+
+func endpointNotice() merchantType {
+	return merchantType{"endpoint", func() proto.Message { return &eventv1.EndpointNotice{} }}
+}
+
+// merchantTypes are those of event.PublicMerchant.
+var merchantTypes = map[string]merchantType{
+	event.EndpointFailing:   endpointNotice(),
+	event.EndpointRecovered: endpointNotice(),
+	event.EndpointExhausted: endpointNotice(),
+	event.EndpointDisabled:  endpointNotice(),
+}
+
+// Descriptions say what each type of event tells.
+var Descriptions = map[string]string{
+	event.OrderCreated:           "An order was created.",
+	event.PaymentSucceeded:       "The order is paid: the provider confirmed the exact amount, or the order was prepaid, free or confirmed by the merchant.",
+	event.PaymentFailed:          "A payment attempt failed. The order stays unpaid, and the customer may try again.",
+	event.PaymentDuplicate:       "The order was paid a second time. The merchant gives the money back.",
+	event.ProductDelivered:       "A line of the order was delivered to the customer.",
+	event.ProductDeliveryDelayed: "A paid line can't be delivered now; order.delivery_problem says who must act.",
+	event.OrderDelivered:         "All lines of the order are delivered.",
+	event.OrderOnHold:            "The order waits for an answer about its money; order.hold says whose.",
+	event.OrderCanceled:          "The order was canceled.",
+	event.OrderExpired:           "The order was not paid in time.",
+	event.OrderRefunded:          "Money was given back; order.refunded says how much so far.",
+	event.EndpointFailing:        "There have been nothing but failures at one of your webhook endpoints for a while.",
+	event.EndpointRecovered:      "A failing webhook endpoint answers again.",
+	event.EndpointExhausted:      "A webhook could not be delivered in all its tries; it can be replayed.",
+	event.EndpointDisabled:       "A webhook endpoint was disabled: it answered 410, or there was nothing but failures for days. Events are kept.",
+}
