@@ -53,6 +53,11 @@ simulate: ## whole histories in virtual time: SIMULATE='-histories 5000 -seed 1'
 soak: ## SOAK (2000) orders over all providers, 30 % of the payments with faults of SEED (1); every order must agree with the books
 	cd services && $(GO) test ./e2e -run 'TestSoak$$' -v -timeout 60m -soak $(or $(SOAK),2000) -soakseed $(or $(SEED),1)
 
+.PHONY: npm
+npm: ## the npm packages that check our webhooks in tests, into .cache/npm (needs npm and its registry)
+	@mkdir -p .cache/npm && cp scripts/tools/webhooks/package.json scripts/tools/webhooks/package-lock.json .cache/npm/
+	cd .cache/npm && timeout 120 npm ci --no-audit --no-fund --ignore-scripts
+
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (20s, or 10000x)
 	GO=$(GO) scripts/fuzz.sh $(FUZZTIME)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"quittance/pkg/event"
 	"quittance/pkg/fault"
@@ -271,5 +272,26 @@ func TestListEventsMissesNothing(t *testing.T) {
 	}
 	if _, err := orders.ListOrders(t.Context(), &orderv1.ListOrdersRequest{PageToken: "x"}); !slices.Contains(fields(err), "page_token") {
 		t.Fatal(err)
+	}
+}
+
+// TestListEventsFromATime: what changed before is left out, without reading it.
+func TestListEventsFromATime(t *testing.T) {
+	w := newWorld(t)
+	orders, _ := w.merchant("acme")
+	if _, err := orders.CreateOrder(t.Context(), good("k")); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		start time.Time
+		want  int
+	}{"before": {time.Now().Add(-time.Hour), 1}, "after": {time.Now().Add(time.Hour), 0}} {
+		page, err := orders.ListEvents(t.Context(), &orderv1.ListEventsRequest{StartTime: timestamppb.New(tc.start)})
+		if err != nil || len(page.GetEvents()) != tc.want || page.GetCursor() == "" {
+			t.Errorf("%s: %v, %v", name, page, err)
+		}
+	}
+	if _, err := orders.ListEvents(t.Context(), &orderv1.ListEventsRequest{StartTime: &timestamppb.Timestamp{Nanos: -1}}); !slices.Contains(fields(err), "start_time") {
+		t.Errorf("a time that is none: %v", err)
 	}
 }

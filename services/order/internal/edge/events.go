@@ -30,7 +30,15 @@ type finder func(ctx context.Context, q docstore.Query) ([]*docstore.Doc[order.O
 func (s *Orders) ListEvents(ctx context.Context, req *orderv1.ListEventsRequest) (*orderv1.ListEventsResponse, error) {
 	mine := s.Orders.For(rpc.MerchantID(ctx))
 	if req.GetOrderId() == "" {
-		return listEvents(ctx, mine.Find, s.Orders.Now(), req.GetPageSize(), req.GetCursor())
+		cursor := req.GetCursor()
+		if start := req.GetStartTime(); start != nil && cursor == "" {
+			if !start.IsValid() {
+				return nil, fault.Invalid("start_time", "must be a time")
+			}
+			now := s.Orders.Now()
+			cursor = orders.TimeKey(earlier(start.AsTime(), now)) + "/"
+		}
+		return listEvents(ctx, mine.Find, s.Orders.Now(), req.GetPageSize(), cursor)
 	}
 	doc, err := mine.Get(ctx, req.GetOrderId())
 	if err != nil {
@@ -74,6 +82,13 @@ func listEvents(ctx context.Context, find finder, now time.Time, pageSize int32,
 		out.Cursor = max(from, orders.TimeKey(latest.Add(-overlap))) + "/"
 	}
 	return out, nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // public lists an order's public events in sequence.
