@@ -4,13 +4,16 @@
 // It takes CIDR blocks that the operator opts in, and gives an HTTP transport
 // that refuses, at the moment of dialling, every address that is not public:
 // after the name was resolved, so that a name that changes its mind (DNS
-// rebinding) gains nothing. It uses no proxy and knows no exception by name.
+// rebinding) gains nothing. It uses no proxy but one that the operator names (see
+// Policy.Through), and knows no exception by name.
 package egress
 
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 )
 
@@ -22,6 +25,9 @@ var ErrRefused = errors.New("the address is not a public one")
 // The zero value allows public ones only.
 type Policy struct {
 	allow []netip.Prefix
+	// proxy, if there is one, makes the connections; resolver is nil for the system's.
+	proxy    *url.URL
+	resolver *net.Resolver
 }
 
 // NewPolicy reads the opted-in CIDR blocks, such as "127.0.0.0/8" or

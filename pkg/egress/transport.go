@@ -36,8 +36,8 @@ var _ http.RoundTripper = (*Transport)(nil)
 // defaults if nil.
 func (p Policy) Transport(settings *tls.Config) *Transport {
 	return &Transport{
-		secure: newTransport(p.Check, settings),
-		plain: newTransport(func(addr netip.Addr) error {
+		secure: p.transport(p.Check, settings),
+		plain: p.transport(func(addr netip.Addr) error {
 			if p.OptedIn(addr) {
 				return nil
 			}
@@ -68,18 +68,26 @@ func (t *Transport) CloseIdleConnections() {
 	t.plain.CloseIdleConnections()
 }
 
-func newTransport(check func(netip.Addr) error, settings *tls.Config) *http.Transport {
+func (p Policy) transport(check func(netip.Addr) error, settings *tls.Config) *http.Transport {
 	dialer := &net.Dialer{
-		Timeout: dialTimeout,
+		Timeout:  dialTimeout,
+		Resolver: p.resolver,
 		// The last step before connect(2): the address here is the one that is
 		// dialled, whatever the name said before or says next.
 		ControlContext: func(_ context.Context, network, address string, _ syscall.RawConn) error {
 			return control(check, network, address)
 		},
 	}
+	dial := dialer.DialContext
+	if p.proxy != nil {
+		toProxy := &net.Dialer{Timeout: dialTimeout}
+		dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return p.connect(ctx, toProxy, check, network, address)
+		}
+	}
 	return &http.Transport{
-		Proxy:                  nil, // a proxy would dial for us, unchecked
-		DialContext:            dialer.DialContext,
+		Proxy:                  nil, // one from the environment would dial for us, unchecked
+		DialContext:            dial,
 		TLSClientConfig:        settings,
 		TLSHandshakeTimeout:    tlsTimeout,
 		ForceAttemptHTTP2:      true,

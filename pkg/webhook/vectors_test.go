@@ -45,7 +45,7 @@ type vector struct {
 }
 
 const (
-	sentAt  = 1_700_000_000
+	sentAt   = 1_700_000_000
 	sentID   = "evt_018bcfe568007a3b8d21c1f0a2b4c6d8"
 	sentBody = `{"type":"payment.succeeded","timestamp":"2023-11-14T22:13:20.000Z","data":{"event_id":"evt_018bcfe568007a3b8d21c1f0a2b4c6d8","sequence":2}}`
 )

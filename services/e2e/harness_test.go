@@ -29,6 +29,7 @@ import (
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+	"quittance/services/notification"
 	"quittance/services/sandbox/client"
 	"quittance/services/standalone"
 )
@@ -77,7 +78,7 @@ type setup struct {
 func config(dir string) standalone.Config {
 	return standalone.Config{
 		DataDir: dir, GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", SandboxSMTP: "127.0.0.1:0",
-		Sandbox: true, WebhookAllow: []string{"127.0.0.0/8"}, ReturnWait: 5 * time.Second, CatchUp: time.Minute, WebhookTimeout: 5 * time.Second,
+		Sandbox: true, ReturnWait: 5 * time.Second, Notification: notification.Config{AllowCIDRs: []string{"127.0.0.0/8"}, CatchUp: time.Minute, Timeout: 5 * time.Second},
 		Telemetry: telemetry.Config{Output: io.Discard},
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"quittance/pkg/config"
 	"quittance/pkg/egress"
+	"quittance/pkg/seal"
 )
 
 // minRetention is more than events live on the bus, and more than any re-send
@@ -19,6 +20,8 @@ type Config struct {
 	// AllowCIDRs opts addresses in that are not public, for tests and for
 	// receivers in the operator's own network; plain http goes to them only.
 	AllowCIDRs []string `env:"WEBHOOK_ALLOW_CIDRS" doc:"CIDR blocks that webhooks may go to although they are not public; http:// is accepted for them only"`
+	// Proxy makes the connections, told addresses that were checked here.
+	Proxy seal.Secret `env:"WEBHOOK_PROXY" doc:"HTTP proxy with CONNECT that webhooks go through, such as http://user:password@proxy:3128"`
 	// Timeout bounds one try.
 	Timeout time.Duration `env:"WEBHOOK_TIMEOUT" envDefault:"10s" doc:"How long a webhook receiver may take to answer"`
 	// Hold is how long the results of an order's webhooks may wait for those of
@@ -54,6 +57,11 @@ func (c Config) Validate() error {
 	var errs []error
 	if _, err := egress.NewPolicy(c.AllowCIDRs); err != nil {
 		errs = append(errs, config.Violation("WEBHOOK_ALLOW_CIDRS", "%v", err))
+	}
+	if c.Proxy != "" {
+		if _, err := (egress.Policy{}).Through(c.Proxy.Reveal()); err != nil {
+			errs = append(errs, config.Violation("WEBHOOK_PROXY", "%v", err))
+		}
 	}
 	for name, negative := range map[string]bool{
 		"WEBHOOK_TIMEOUT": c.Timeout < 0, "WEBHOOK_WORKERS": c.Workers < 0,

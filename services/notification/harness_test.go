@@ -71,6 +71,8 @@ type world struct {
 	receivers map[string]receiver
 	got       map[string][]got
 	secrets   map[string]string
+	heard     map[string]func(http.Header)
+	sold      map[string]*orderv1.Order
 }
 
 // inWorld runs a test in a bubble with a virtual clock.
@@ -85,6 +87,7 @@ func inWorld(t *testing.T, test func(w *world), options ...func(*world)) {
 			t: t, engine: memory.New(), keys: keys, began: time.Now(),
 			bus:       busmemory.New(busmemory.Config{Options: bus.Options{Log: slog.New(slog.DiscardHandler), Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider()}}),
 			receivers: map[string]receiver{}, got: map[string][]got{}, secrets: map[string]string{},
+			heard: map[string]func(http.Header){}, sold: map[string]*orderv1.Order{},
 		}
 		w.cfg = notification.Config{Transport: w}
 		for _, o := range options {
@@ -185,10 +188,13 @@ func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	w.mu.Lock()
 	w.got[host] = append(w.got[host], g)
-	answer, secret := w.receivers[host], w.secrets[host]
+	answer, secret, hear := w.receivers[host], w.secrets[host], w.heard[host]
 	w.mu.Unlock()
 	if err := webhook.Verify([]string{secret}, req.Header, raw, time.Now()); err != nil {
 		w.t.Errorf("%s: %v", host, err)
+	}
+	if hear != nil {
+		hear(req.Header)
 	}
 	header := http.Header{}
 	status := answer(g, header)
@@ -264,6 +270,9 @@ func (w *world) happen(merchant, order, typ string) event.Event {
 		}
 	}
 	view := &orderv1.Order{Id: order, MerchantId: merchant, Sequence: sequence}
+	if sold := w.sold[order]; sold != nil {
+		view.Metadata, view.Lines = sold.GetMetadata(), sold.GetLines()
+	}
 	e, err := event.New(typ, "order", order, order, merchant, time.Now(), &eventv1.OrderEvent{Order: view, Sequence: sequence})
 	if err != nil {
 		w.t.Fatal(err)
@@ -272,6 +281,15 @@ func (w *world) happen(merchant, order, typ string) event.Event {
 		Id: e.ID, Type: typ, Time: timestamppb.New(e.Time), OrderId: order, Sequence: sequence, Order: view,
 	})
 	return e
+}
+
+// sell says what the order is about of which events happen.
+func (w *world) sell(order string, metadata map[string]string, products ...string) {
+	o := &orderv1.Order{Metadata: metadata}
+	for i, p := range products {
+		o.Lines = append(o.Lines, &orderv1.Line{Number: int32(i + 1), ProductId: p})
+	}
+	w.sold[order] = o
 }
 
 // bring puts events on the bus.

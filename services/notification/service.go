@@ -57,6 +57,11 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, fmt.Errorf("allowed addresses of webhooks: %w", err)
 	}
+	if cfg.Proxy != "" {
+		if policy, err = policy.Through(cfg.Proxy.Reveal()); err != nil {
+			return nil, err
+		}
+	}
 	transport := policy.Transport(nil)
 	if cfg.Transport == nil {
 		cfg.Transport = transport

@@ -13,6 +13,7 @@ import (
 	"quittance/pkg/mail"
 	"quittance/pkg/telemetry"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	"quittance/services/notification"
 )
 
 // Metrics and readiness are not for those who reach pages and callbacks, if
@@ -29,7 +30,7 @@ func TestAdminPagesHaveAnAddressOfTheirOwn(t *testing.T) {
 			s, err := Open(t.Context(), Config{
 				DataDir: t.TempDir(), GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", AdminAddr: tt.addr,
 				SandboxAddr: "127.0.0.1:0", SandboxSMTP: "127.0.0.1:0", Sandbox: true,
-				ReturnWait: time.Second, CatchUp: time.Minute, WebhookTimeout: time.Second,
+				ReturnWait: time.Second, Notification: notification.Config{CatchUp: time.Minute, Timeout: time.Second},
 				Telemetry: telemetry.Config{Output: io.Discard},
 			}, Options{})
 			if err != nil {

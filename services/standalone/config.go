@@ -7,6 +7,7 @@ import (
 	"quittance/pkg/mail"
 	"quittance/pkg/seal"
 	"quittance/pkg/telemetry"
+	"quittance/services/notification"
 )
 
 // EnvPrefix begins the names of all settings.
@@ -32,11 +33,9 @@ type Config struct {
 	Keyring     seal.Secret `env:"KEYRING" doc:"key-encryption keys, kid:base64,…; made and kept in the data directory if empty"`
 	OperatorKey seal.Secret `env:"OPERATOR_KEY" doc:"the operator's API key; made and kept in the data directory if empty"`
 
-	ReturnWait     time.Duration `env:"RETURN_WAIT" envDefault:"5s" doc:"how long a returning customer waits for the provider's answer"`
-	AccessFor      time.Duration `env:"ACCESS_FOR" envDefault:"30m" doc:"how long after the payment the access token of a customer who came back paid holds"`
-	WebhookAllow   []string      `env:"WEBHOOK_ALLOW_CIDRS" doc:"networks that webhooks may reach beside the public internet, such as 127.0.0.0/8"`
-	CatchUp        time.Duration `env:"CATCH_UP" envDefault:"1m" doc:"how often webhooks are compared with the orders' history"`
-	WebhookTimeout time.Duration `env:"WEBHOOK_TIMEOUT" envDefault:"10s" doc:"longest time one webhook may take"`
+	ReturnWait   time.Duration `env:"RETURN_WAIT" envDefault:"5s" doc:"how long a returning customer waits for the provider's answer"`
+	AccessFor    time.Duration `env:"ACCESS_FOR" envDefault:"30m" doc:"how long after the payment the access token of a customer who came back paid holds"`
+	Notification notification.Config
 
 	DeliveryReconcile bool `env:"DELIVERY_RECONCILE" doc:"compare licences and deliveries with the orders' records before any work, after delivery.db was restored from a copy"`
 

@@ -27,7 +27,7 @@ func RunDemo(ctx context.Context, cfg Config, w io.Writer) error {
 	if err := os.RemoveAll(cfg.DataDir); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	cfg.Sandbox, cfg.WebhookAllow = true, []string{"127.0.0.0/8"}
+	cfg.Sandbox, cfg.Notification.AllowCIDRs = true, []string{"127.0.0.0/8"}
 	cfg.GRPCAddr, cfg.HTTPAddr, cfg.SandboxAddr, cfg.SandboxSMTP = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	var tl *timeline
 	s, err := Open(ctx, cfg, Options{Bus: func(b service.Bus) service.Bus {

@@ -33,8 +33,8 @@ func Serve(ctx context.Context, cfg Config) error {
 // RunForPeople stays up, with the sandbox, and says where to click.
 func RunForPeople(ctx context.Context, cfg Config, w io.Writer) error {
 	cfg.Sandbox = true
-	if len(cfg.WebhookAllow) == 0 {
-		cfg.WebhookAllow = []string{"127.0.0.0/8"}
+	if len(cfg.Notification.AllowCIDRs) == 0 {
+		cfg.Notification.AllowCIDRs = []string{"127.0.0.0/8"}
 	}
 	s, err := Open(ctx, cfg, Options{})
 	if err != nil {

@@ -215,9 +215,7 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	notify, err := notification.New(ctx, deps[notification.Name], notification.Config{
-		AllowCIDRs: s.cfg.WebhookAllow, CatchUp: s.cfg.CatchUp, Timeout: s.cfg.WebhookTimeout,
-	}, s.orders, mailer)
+	notify, err := notification.New(ctx, deps[notification.Name], s.cfg.Notification, s.orders, mailer)
 	if err != nil {
 		return err
 	}

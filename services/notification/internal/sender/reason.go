@@ -26,6 +26,8 @@ func reason(err error, timeout time.Duration) string {
 	switch {
 	case errors.Is(err, egress.ErrRefused):
 		return egress.ErrRefused.Error()
+	case errors.Is(err, egress.ErrProxy):
+		return egress.ErrProxy.Error()
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Sprintf("no answer within %s", timeout)
 	case errors.As(err, &lookup):

@@ -70,7 +70,9 @@ type memory struct {
 	next  int
 }
 
-func newMemory(size int) *memory { return &memory{known: map[string]bool{}, order: make([]string, size)} }
+func newMemory(size int) *memory {
+	return &memory{known: map[string]bool{}, order: make([]string, size)}
+}
 
 // add reports whether the id is new.
 func (m *memory) add(id string) bool {

@@ -165,10 +165,10 @@ func TestCommands(t *testing.T) {
 	w.happen("order.created")
 	w.happen("payment.succeeded")
 	for args, want := range map[string][]string{
-		"order ord_1":                                {"ord_1  19.99 EUR  4711", "payment   paid", "the pool is empty", "#1 order.created", "#2 payment.succeeded", "try 1  500  120ms  oops"},
-		"events":                                     {"order.created", "payment.succeeded", "ada@example.com"},
-		"events -type order.created -json":           {`{"type":"order.created","timestamp":`},
-		"endpoints":                                  {"main", "failing", "no answer within 10s"},
+		"order ord_1":                      {"ord_1  19.99 EUR  4711", "payment   paid", "the pool is empty", "#1 order.created", "#2 payment.succeeded", "try 1  500  120ms  oops"},
+		"events":                           {"order.created", "payment.succeeded", "ada@example.com"},
+		"events -type order.created -json": {`{"type":"order.created","timestamp":`},
+		"endpoints":                        {"main", "failing", "no answer within 10s"},
 		"deliveries -endpoint main -state exhausted": {"exhausted: 500 Internal Server Error"},
 		"test -endpoint main -type order.created":    {"order.created  evt_1", "oops"},
 		"replay -endpoint main -order ord_1":         {"3 webhooks are sent again"},
