@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"quittance/pkg/event"
 	notificationv1 "quittance/proto/gen/go/quittance/notification/v1"
 )
@@ -219,4 +221,51 @@ func TestCatchUpAtStart(t *testing.T) {
 		w.pass(time.Second)
 		w.expect("main", "ord_1", 1)
 	}, func(w *world) { w.cfg.CatchUp = time.Hour })
+}
+
+// TestBacklogOfADeadEndpointRests: thousands of orders behind an endpoint that
+// never answers cost few tries and few writes, and all of them come once it
+// answers.
+func TestBacklogOfADeadEndpointRests(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alive := atomic.Bool{}
+		w.endpoint("dead", func(got, http.Header) int {
+			if alive.Load() {
+				return http.StatusOK
+			}
+			return 0
+		})
+		const n = 600
+		for i := range n {
+			w.emit(fmt.Sprintf("ord_%03d", i), event.OrderCreated)
+			w.pass(100 * time.Millisecond)
+		}
+		w.pass(20 * time.Minute)
+		before, tries := w.writes(), len(w.at("dead"))
+		w.pass(time.Hour)
+		if got := w.writes() - before; got > 2*n {
+			t.Errorf("%d writes in an hour for a backlog of %d", got, n)
+		}
+		if got := len(w.at("dead")) - tries; got > 400 || got == 0 {
+			t.Errorf("%d tries in an hour", got)
+		}
+		alive.Store(true)
+		w.pass(10 * time.Minute)
+		// Those that have had tries wait for their next one, unless they are asked for.
+		if _, err := w.api.ReplayRange(w.as("acme"), &notificationv1.ReplayRangeRequest{
+			IdempotencyKey: "k", EndpointId: "dead", StartTime: timestamppb.New(w.began), FailedOnly: true,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(5 * time.Minute)
+		for i := range n {
+			w.expectLast("dead", fmt.Sprintf("ord_%03d", i), 1)
+		}
+		for _, d := range w.deliveries("") {
+			if d.GetState() != notificationv1.WebhookState_WEBHOOK_STATE_DELIVERED {
+				t.Errorf("left behind: %v", d)
+			}
+		}
+		sameIDs(t, w.at("dead"))
+	}, func(w *world) { w.cfg.CatchUp = 24 * time.Hour })
 }

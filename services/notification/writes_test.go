@@ -267,3 +267,25 @@ func TestWorseStore(t *testing.T) {
 		}))
 	})
 }
+
+// writes is how often all queues together were written.
+func (w *world) writes() int64 {
+	w.t.Helper()
+	store, err := w.engine.Open(w.t.Context(), docstore.StoreSpec{Name: "queues", Indexes: []string{"latest", "paused", "single"}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	sum := int64(0)
+	for after := ""; ; {
+		page, err := store.Find(w.t.Context(), docstore.Query{AllTenants: true, Limit: 1000, After: after})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, rec := range page.Records {
+			sum += rec.Version
+		}
+		if after = page.Next; after == "" {
+			return sum
+		}
+	}
+}

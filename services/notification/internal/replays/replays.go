@@ -38,7 +38,7 @@ type Request struct {
 	To   time.Time `json:"to"`
 	// Types; empty: all.
 	Types []string `json:"types,omitempty"`
-	// FailedOnly: only what is exhausted.
+	// FailedOnly: only what is exhausted, or failed and waits for its next try.
 	FailedOnly bool `json:"failed_only,omitempty"`
 }
 
@@ -134,10 +134,11 @@ func (r *Run) takes(e queue.Event) bool {
 		return false
 	case len(r.Types) > 0 && !slices.Contains(r.Types, e.Type):
 		return false
-	case r.FailedOnly:
-		return e.State == queue.Exhausted
+	case !e.Tried.Before(r.At):
+		return false
 	}
-	return e.State == queue.Exhausted || e.State == queue.Delivered && e.Tried.Before(r.At)
+	failed := e.State == queue.Exhausted || e.State == queue.Pending && e.Tries > 0
+	return failed || e.State == queue.Delivered && !r.FailedOnly
 }
 
 func (rs *Replays) again(ctx context.Context, ep *endpoint.Endpoint, d *docstore.Doc[queue.Queue], which func(queue.Event) bool) (int, error) {

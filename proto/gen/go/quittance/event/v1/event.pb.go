@@ -1294,6 +1294,104 @@ func (x *DeliveryDelayed) GetProblem() string {
 	return ""
 }
 
+// EndpointNotice tells a merchant about one of its webhook endpoints
+// (endpoint.*).
+type EndpointNotice struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	MerchantId string                 `protobuf:"bytes,1,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
+	EndpointId string                 `protobuf:"bytes,2,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
+	// When what the notice is about began.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// Result of the latest try.
+	Problem string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	// What could not be delivered, for endpoint.exhausted.
+	EventId   string `protobuf:"bytes,5,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	EventType string `protobuf:"bytes,6,opt,name=event_type,json=eventType,proto3" json:"event_type,omitempty"`
+	// Empty if that event is about no order.
+	OrderId       string `protobuf:"bytes,7,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointNotice) Reset() {
+	*x = EndpointNotice{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointNotice) ProtoMessage() {}
+
+func (x *EndpointNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointNotice.ProtoReflect.Descriptor instead.
+func (*EndpointNotice) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *EndpointNotice) GetMerchantId() string {
+	if x != nil {
+		return x.MerchantId
+	}
+	return ""
+}
+
+func (x *EndpointNotice) GetEndpointId() string {
+	if x != nil {
+		return x.EndpointId
+	}
+	return ""
+}
+
+func (x *EndpointNotice) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *EndpointNotice) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *EndpointNotice) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *EndpointNotice) GetEventType() string {
+	if x != nil {
+		return x.EventType
+	}
+	return ""
+}
+
+func (x *EndpointNotice) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
 var File_quittance_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_quittance_event_v1_event_proto_rawDesc = "" +
@@ -1440,7 +1538,18 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
 	"merchantId\x12!\n" +
 	"\fline_numbers\x18\x04 \x03(\x05R\vlineNumbers\x12\x18\n" +
-	"\aproblem\x18\x05 \x01(\tR\aproblemB\xc1\x01\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\"\xf3\x01\n" +
+	"\x0eEndpointNotice\x12\x1f\n" +
+	"\vmerchant_id\x18\x01 \x01(\tR\n" +
+	"merchantId\x12\x1f\n" +
+	"\vendpoint_id\x18\x02 \x01(\tR\n" +
+	"endpointId\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\x12\x19\n" +
+	"\bevent_id\x18\x05 \x01(\tR\aeventId\x12\x1d\n" +
+	"\n" +
+	"event_type\x18\x06 \x01(\tR\teventType\x12\x19\n" +
+	"\border_id\x18\a \x01(\tR\aorderIdB\xc1\x01\n" +
 	"\x16com.quittance.event.v1B\n" +
 	"EventProtoP\x01Z1quittance/proto/gen/go/quittance/event/v1;eventv1\xa2\x02\x03QEX\xaa\x02\x12Quittance.Event.V1\xca\x02\x12Quittance\\Event\\V1\xe2\x02\x1eQuittance\\Event\\V1\\GPBMetadata\xea\x02\x14Quittance::Event::V1b\x06proto3"
 
@@ -1456,7 +1565,7 @@ func file_quittance_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_quittance_event_v1_event_proto_rawDescData
 }
 
-var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*OrderEvent)(nil),              // 0: quittance.event.v1.OrderEvent
 	(*PaymentAcknowledged)(nil),     // 1: quittance.event.v1.PaymentAcknowledged
@@ -1473,37 +1582,39 @@ var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*CallbackRescued)(nil),         // 12: quittance.event.v1.CallbackRescued
 	(*DeliveryCompleted)(nil),       // 13: quittance.event.v1.DeliveryCompleted
 	(*DeliveryDelayed)(nil),         // 14: quittance.event.v1.DeliveryDelayed
-	nil,                             // 15: quittance.event.v1.OrderEvent.MailTextsEntry
-	(*v1.Order)(nil),                // 16: quittance.order.v1.Order
-	(*v1.Money)(nil),                // 17: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
-	(v11.Outcome)(0),                // 19: quittance.verification.v1.Outcome
-	(v1.HoldReason)(0),              // 20: quittance.order.v1.HoldReason
-	(*v1.Operation)(nil),            // 21: quittance.order.v1.Operation
-	(*v1.LineLicenses)(nil),         // 22: quittance.order.v1.LineLicenses
+	(*EndpointNotice)(nil),          // 15: quittance.event.v1.EndpointNotice
+	nil,                             // 16: quittance.event.v1.OrderEvent.MailTextsEntry
+	(*v1.Order)(nil),                // 17: quittance.order.v1.Order
+	(*v1.Money)(nil),                // 18: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil),   // 19: google.protobuf.Timestamp
+	(v11.Outcome)(0),                // 20: quittance.verification.v1.Outcome
+	(v1.HoldReason)(0),              // 21: quittance.order.v1.HoldReason
+	(*v1.Operation)(nil),            // 22: quittance.order.v1.Operation
+	(*v1.LineLicenses)(nil),         // 23: quittance.order.v1.LineLicenses
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
-	16, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
-	15, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
-	17, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
-	18, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
-	18, // 4: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
-	17, // 5: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
-	18, // 6: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
-	17, // 7: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
-	19, // 8: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
-	17, // 9: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
-	17, // 10: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
-	17, // 11: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
-	20, // 12: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
-	21, // 13: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
-	21, // 14: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
-	22, // 15: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	17, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
+	16, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
+	18, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
+	19, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
+	19, // 4: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
+	18, // 5: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
+	19, // 6: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
+	18, // 7: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
+	20, // 8: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
+	18, // 9: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
+	18, // 10: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
+	18, // 11: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
+	21, // 12: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
+	22, // 13: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
+	22, // 14: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
+	23, // 15: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
+	19, // 16: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_quittance_event_v1_event_proto_init() }
@@ -1517,7 +1628,7 @@ func file_quittance_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_event_v1_event_proto_rawDesc), len(file_quittance_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

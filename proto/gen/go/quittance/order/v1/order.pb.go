@@ -1240,7 +1240,9 @@ type ListEventsRequest struct {
 	// Cursor of an earlier answer; empty starts with the oldest.
 	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Only the events of this order, all of them, in sequence.
-	OrderId       string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Without a cursor: start with the orders that changed at this time or later.
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1294,6 +1296,13 @@ func (x *ListEventsRequest) GetOrderId() string {
 		return x.OrderId
 	}
 	return ""
+}
+
+func (x *ListEventsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
 }
 
 // PublicEvent is an order event as webhooks send it.
@@ -1768,11 +1777,13 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\x06orders\x18\x01 \x03(\v2\x19.quittance.order.v1.OrderR\x06orders\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\".\n" +
 	"\x11WatchOrderRequest\x12\x19\n" +
-	"\border_id\x18\x01 \x01(\tR\aorderId\"c\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\"\x9e\x01\n" +
 	"\x11ListEventsRequest\x12\x1b\n" +
 	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x16\n" +
 	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x19\n" +
-	"\border_id\x18\x03 \x01(\tR\aorderId\"\xea\x01\n" +
+	"\border_id\x18\x03 \x01(\tR\aorderId\x129\n" +
+	"\n" +
+	"start_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"\xea\x01\n" +
 	"\vPublicEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12.\n" +
@@ -1920,36 +1931,37 @@ var file_quittance_order_v1_order_proto_depIdxs = []int32{
 	11, // 22: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
 	24, // 23: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
 	8,  // 24: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
-	26, // 25: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
-	8,  // 26: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
-	17, // 27: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
-	4,  // 28: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
-	25, // 29: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
-	10, // 30: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
-	12, // 31: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
-	13, // 32: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
-	15, // 33: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
-	16, // 34: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
-	28, // 35: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
-	19, // 36: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
-	20, // 37: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
-	21, // 38: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
-	22, // 39: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
-	8,  // 40: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
-	8,  // 41: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
-	14, // 42: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
-	8,  // 43: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
-	18, // 44: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
-	29, // 45: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
-	8,  // 46: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
-	8,  // 47: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
-	8,  // 48: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
-	8,  // 49: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
-	40, // [40:50] is the sub-list for method output_type
-	30, // [30:40] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	26, // 25: quittance.order.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	26, // 26: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
+	8,  // 27: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
+	17, // 28: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
+	4,  // 29: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
+	25, // 30: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
+	10, // 31: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
+	12, // 32: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
+	13, // 33: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
+	15, // 34: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
+	16, // 35: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
+	28, // 36: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
+	19, // 37: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
+	20, // 38: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
+	21, // 39: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
+	22, // 40: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
+	8,  // 41: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
+	8,  // 42: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
+	14, // 43: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
+	8,  // 44: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
+	18, // 45: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
+	29, // 46: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
+	8,  // 47: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
+	8,  // 48: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
+	8,  // 49: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
+	8,  // 50: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
+	41, // [41:51] is the sub-list for method output_type
+	31, // [31:41] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_order_proto_init() }
