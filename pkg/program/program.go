@@ -69,6 +69,9 @@ type Parts struct {
 	service.Deps
 	// Orders is a connection to the order service's internal listener.
 	Orders grpc.ClientConnInterface
+	// Dial connects to another service's internal listener; the connection lasts
+	// as long as the process.
+	Dial func(addr string) (grpc.ClientConnInterface, error)
 }
 
 // Build builds a service with its own settings C; the authenticator checks
@@ -203,11 +206,20 @@ func (p *process) work(ctx context.Context) error {
 		return ended(ctx, fmt.Errorf("streams and consumers: %w", err))
 	}
 	p.readiness.Check("bus", func(context.Context) error { return b.Ready() })
-	orders, err := p.dialOrders()
+	orders, err := p.dial(p.cfg.OrderAddr)
 	if err != nil {
 		return err
 	}
-	s, auth, err := p.build(ctx, Parts{Orders: orders, Deps: service.Deps{
+	conns := []*grpc.ClientConn{orders}
+	dial := func(addr string) (grpc.ClientConnInterface, error) {
+		conn, err := p.dial(addr)
+		if err != nil {
+			return nil, err
+		}
+		conns = append(conns, conn)
+		return conn, nil
+	}
+	s, auth, err := p.build(ctx, Parts{Orders: orders, Dial: dial, Deps: service.Deps{
 		Engine: p.engine, Bus: b, Log: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
 		Keyring: p.keyring, Now: time.Now,
 	}})
@@ -237,16 +249,22 @@ func (p *process) work(ctx context.Context) error {
 	}
 	p.started()
 	g := app.NewGroup(app.Options{Logger: p.telemetry.Logger, Deadline: stopDeadline})
-	g.OnStop("connections", func(context.Context) error { return errors.Join(orders.Close(), b.Close()) })
+	g.OnStop("connections", func(context.Context) error {
+		errs := []error{b.Close()}
+		for _, conn := range conns {
+			errs = append(errs, conn.Close())
+		}
+		return errors.Join(errs...)
+	})
 	g.Add("service", s.Run)
 	g.Add("internal gRPC", func(ctx context.Context) error { return internalServer.ListenAndServe(ctx, p.cfg.InternalAddr) })
 	g.Add("gRPC", func(ctx context.Context) error { return publicServer.ListenAndServe(ctx, p.cfg.GRPCAddr) })
 	return g.Run(ctx)
 }
 
-// dialOrders connects to the order service's internal listener.
-func (p *process) dialOrders() (*grpc.ClientConn, error) {
-	return rpc.Dial(p.cfg.OrderAddr, rpc.DialOptions{
+// dial connects to another service's internal listener.
+func (p *process) dial(addr string) (*grpc.ClientConn, error) {
+	return rpc.Dial(addr, rpc.DialOptions{
 		ServiceToken: p.cfg.ServiceToken, MutualTLS: p.tls, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter,
 		// An order comes with its whole history, which may be larger than the default.
 		MaxRecvBytes: 64 << 20,

@@ -117,7 +117,7 @@ func TestLargeOrdersArrive(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &process{cfg: Config{OrderAddr: l.Addr().String(), ServiceToken: "token"}, telemetry: tel}
-	conn, err := p.dialOrders()
+	conn, err := p.dial(p.cfg.OrderAddr)
 	if err != nil {
 		t.Fatal(err)
 	}

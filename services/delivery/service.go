@@ -46,6 +46,7 @@ type Service struct {
 	// Reference authenticates merchants' keys.
 	Reference  *reference.Copy
 	server     *edge.Server
+	stock      *edge.Stock
 	reconciler *deliveries.Reconciler // nil: nothing to reconcile
 }
 
@@ -74,7 +75,7 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	base.On(event.OrderCanceled, h.OrderRefunded)
 	base.On(event.ProductDelivered, h.ProductDelivered)
 	base.On(event.DeliveryAcknowledged, h.DeliveryAcknowledged)
-	s := &Service{base: base, Reference: ref, server: &edge.Server{Deliveries: ds, Products: ref}}
+	s := &Service{base: base, Reference: ref, server: &edge.Server{Deliveries: ds, Products: ref}, stock: &edge.Stock{Licenses: ls}}
 	if cfg.Reconcile {
 		s.reconciler = deliveries.NewReconciler(ds, orderv1.NewReferenceServiceClient(orders))
 	}
@@ -82,8 +83,9 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 }
 
 // Register adds the gRPC services to the public and the internal listener.
-func (s *Service) Register(public, _ grpc.ServiceRegistrar) {
+func (s *Service) Register(public, internal grpc.ServiceRegistrar) {
 	deliveryv1.RegisterDeliveryServiceServer(public, s.server)
+	deliveryv1.RegisterStockServiceServer(internal, s.stock)
 }
 
 // Run does the service's work until ctx is done. On a restored store nothing is

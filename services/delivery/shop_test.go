@@ -62,6 +62,7 @@ type replica struct {
 	engine   *mortal
 	svc      *delivery.Service
 	server   deliveryv1.DeliveryServiceServer
+	stock    deliveryv1.StockServiceServer
 	handlers map[string]bus.Handler
 	ready    chan struct{}
 	stop     func() error
@@ -245,7 +246,12 @@ func (r *replica) Send(ctx context.Context, m mail.Message) error {
 
 // RegisterService implements grpc.ServiceRegistrar.
 func (r *replica) RegisterService(_ *grpc.ServiceDesc, impl any) {
-	r.server = impl.(deliveryv1.DeliveryServiceServer)
+	switch s := impl.(type) {
+	case deliveryv1.DeliveryServiceServer:
+		r.server = s
+	case deliveryv1.StockServiceServer:
+		r.stock = s
+	}
 }
 
 // as is the context of a merchant's call.

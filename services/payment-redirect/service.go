@@ -14,6 +14,7 @@ import (
 	"quittance/pkg/provider/registry"
 	"quittance/pkg/reference"
 	"quittance/pkg/service"
+	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 	"quittance/services/payment-redirect/internal/attempts"
@@ -45,7 +46,10 @@ type Config struct {
 	// answer: 5 s.
 	ReturnWait time.Duration `env:"RETURN_WAIT" envDefault:"5s" doc:"How long a returning customer waits for the provider's answer"`
 	// AccessFor is how long after a payment its customer's access token holds.
-	AccessFor time.Duration `env:"ACCESS_FOR" envDefault:"30m" doc:"How long after the payment the access token of a customer who came back paid holds"`
+	// DeliveryAddr is where the delivery service is asked for its stock, in
+	// processes of their own.
+	DeliveryAddr string        `env:"DELIVERY_ADDR" doc:"Internal gRPC address of the delivery service, for shops that want stock checked before a payment; stock is not checked if empty"`
+	AccessFor    time.Duration `env:"ACCESS_FOR" envDefault:"30m" doc:"How long after the payment the access token of a customer who came back paid holds"`
 }
 
 // Service is the payment-redirect service.
@@ -105,6 +109,12 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 		return nil, err
 	}
 	return &Service{base: base, Reference: ref, payments: &edge.Payments{Checkout: checkout}, pages: pages}, nil
+}
+
+// AskStock has the stock asked for over a connection to the delivery service's
+// internal listener, for the shops that want it. Call it before the edges serve.
+func (s *Service) AskStock(delivery grpc.ClientConnInterface) {
+	s.payments.Checkout.Stock = deliveryv1.NewStockServiceClient(delivery)
 }
 
 // baseURL checks that paths can be added to a URL.

@@ -253,3 +253,22 @@ func (ls *Licenses) Count(ctx context.Context, merchant, product string, s deliv
 		after = next
 	}
 }
+
+// AtLeast says whether a product has so many free licences. It reads no more of
+// them than that.
+func (ls *Licenses) AtLeast(ctx context.Context, merchant, product string, wanted int64) (bool, error) {
+	after := ""
+	for wanted > 0 {
+		docs, next, err := ls.For(merchant).Find(ctx, docstore.Query{
+			Index: "pool", Equal: pool(product, delivery.LicenseFree), After: after, Limit: int(min(wanted, maxPage)),
+		})
+		if err != nil {
+			return false, err
+		}
+		if wanted -= int64(len(docs)); next == "" {
+			break
+		}
+		after = next
+	}
+	return wanted <= 0, nil
+}

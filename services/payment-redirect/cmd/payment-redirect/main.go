@@ -16,6 +16,13 @@ func main() {
 		if err != nil {
 			return nil, nil, err
 		}
+		if own.DeliveryAddr != "" {
+			delivery, err := p.Dial(own.DeliveryAddr)
+			if err != nil {
+				return nil, nil, err
+			}
+			s.AskStock(delivery)
+		}
 		return s, s.Reference, nil
 	})
 }

@@ -30,6 +30,8 @@ type Checkout struct {
 	Orders       Orders
 	Reference    *reference.Copy
 	Providers    *registry.Registry
+	// Stock tells what can be delivered; nil: nobody can tell.
+	Stock Stock
 	// AccessFor is how long after a payment its customer's access token holds.
 	AccessFor time.Duration
 	// PublicURL and CallbackURL are base URLs without a slash at the end.
@@ -99,6 +101,9 @@ func (c *Checkout) order(ctx context.Context, merchant, orderID string) (*orderv
 func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, error) {
 	if unpayable(o) != "" || o.GetFulfillment().GetPaymentMethod() != "" {
 		return nil, nil // paid, over, or collected without the customer
+	}
+	if c.soldOut(ctx, o) != "" {
+		return nil, nil
 	}
 	accounts, err := c.Reference.Accounts(ctx, o.GetMerchantId())
 	if err != nil {
@@ -184,6 +189,9 @@ type Via struct {
 func (c *Checkout) start(ctx context.Context, o *orderv1.Order, accountID, attemptID, request string, via Via) (*docstore.Doc[attempt.Attempt], error) {
 	if why := unpayable(o); why != "" {
 		return nil, fault.Conflict("order %s can't be paid: %s", o.GetId(), why)
+	}
+	if why := c.soldOut(ctx, o); why != "" {
+		return nil, fault.Conflict("order %s can't be paid now: %s", o.GetId(), why)
 	}
 	_, account, err := c.Reference.Account(ctx, accountID)
 	unusable := fault.Invalid("account_id", "is not a payment method of this merchant that is in use")

@@ -86,17 +86,23 @@ func (p *Pages) start(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := p.checkout.created(r.Context(), &doc.Body)
-	switch {
-	case a.Creation == nil, a.Ended():
+	if a.Creation == nil || a.Ended() {
 		redirect(w, keep(r, p.payPath(o)))
+		return
+	}
+	p.toCreated(w, r, a, p.about(r, o), p.startPath(o, a))
+}
+
+// toCreated shows "one moment" while a payment is being created, with a link to
+// look again, then leads to it.
+func (p *Pages) toCreated(w http.ResponseWriter, r *http.Request, a *attempt.Attempt, data page, again string) {
+	switch {
 	case a.Creating():
 		w.Header().Set("Refresh", strconv.Itoa(createAgain))
-		data := p.about(r, o)
-		data.Again = keep(r, p.startPath(o, a))
+		data.Again = keep(r, again)
 		p.say(w, r, http.StatusOK, sayOneMoment, data)
 	default:
 		way := a.Creation.Way
-		data := p.about(r, o)
 		data.Title, data.Action, data.Fields = data.T("post.title"), way.URL, way.Fields
 		if way.Method == http.MethodPost {
 			p.show(w, r, http.StatusOK, "post.html", data, way.URL)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
 	"quittance/pkg/provider"
+	"quittance/pkg/returns"
 	"quittance/pkg/testkit"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
@@ -192,6 +194,40 @@ func TestThePayPageWaitsForThePayment(t *testing.T) {
 	// Another order's link does not lead there.
 	_, other := w.orders.add()
 	w.shows(w.get(strings.Replace(start, token, other, 1)), http.StatusNotFound)
+}
+
+// TestTheFulfilmentURLWaitsForThePayment, on a page that gives no link of the
+// customer's, and leads back to the shop if the payment is declined.
+func TestTheFulfilmentURLWaitsForThePayment(t *testing.T) {
+	for name, answer := range map[string]func(context.Context) (provider.Created, error){
+		"created": gives, "declined": says(fmt.Errorf("%w: no credit", provider.ErrDeclined)),
+	} {
+		w := newDesk(t, answer)
+		o, token := w.orders.add()
+		rec := w.post(fulfillmentURL(o, shop), url.Values{"method": {desk + "/later"}, "key": {id.Token()}})
+		start := rec.Header().Get("Location")
+		if rec.Code != http.StatusSeeOther || !strings.HasPrefix(start, "/fulfillment/start/pay_") {
+			t.Fatalf("%s: sent to %d %q", name, rec.Code, start)
+		}
+		testkit.Eventually(t, 20*time.Second, func() error {
+			page := w.get(start)
+			if strings.Contains(page.Body.String(), token) {
+				t.Fatal("the page shows the customer's link")
+			}
+			refresh, location := page.Header().Get("Refresh"), page.Header().Get("Location")
+			if name == "created" && refresh == "0; url=https://desk.example.net/x?y=1&z=2" ||
+				name == "declined" && location != "" && w.unsigned(location) == fulfilled(o, returns.Error) {
+				return nil
+			}
+			return fmt.Errorf("%s: %d, refresh %q, to %q", name, page.Code, refresh, location)
+		})
+	}
+	w := newDesk(t, gives)
+	o, _ := w.orders.add()
+	ordinary := w.start(o.GetId(), cards)
+	w.shows(w.get("/fulfillment/start/"+ordinary.GetId()), http.StatusNotFound)
+	w.shows(w.get("/fulfillment/start/"+id.New("pay")), http.StatusNotFound)
+	w.shows(w.get("/fulfillment/start/x"), http.StatusNotFound)
 }
 
 func TestP10MethodsAreChecked(t *testing.T) {

@@ -264,6 +264,8 @@ func (p *Pages) depart(w http.ResponseWriter, r *http.Request, e *errand, a *att
 	data := p.about(r, e.order)
 	data.ToShop = p.home(r.Context(), e, returns.Unknown)
 	switch {
+	case a.Creation != nil:
+		redirect(w, keep(r, p.path("/fulfillment/start/"+a.ID)))
 	case to.URL == "":
 		data.Title, data.ToPay = data.T("offline.title"), keep(r, e.address(p))
 		data.transfer(a, to)
@@ -274,4 +276,36 @@ func (p *Pages) depart(w http.ResponseWriter, r *http.Request, e *errand, a *att
 	default:
 		redirect(w, to.URL)
 	}
+}
+
+// startErrand shows "one moment" until the payment of an errand's attempt exists,
+// then leads to it; see start. An attempt that came to nothing leads back to the
+// shop. Like the way back, it is reached by the attempt's id alone.
+func (p *Pages) startErrand(w http.ResponseWriter, r *http.Request) {
+	attemptID := r.PathValue("attempt")
+	if !id.Valid("pay", attemptID) {
+		p.fail(w, r, fault.NotFound("attempt"))
+		return
+	}
+	doc, err := p.checkout.Attempts.Get(r.Context(), attemptID)
+	if err == nil && doc.Body.Back == "" {
+		err = fault.NotFound("attempt")
+	}
+	if err != nil {
+		p.fail(w, r, missing(err, "attempt"))
+		return
+	}
+	a := p.checkout.created(r.Context(), &doc.Body)
+	o, err := p.ask(r.Context(), a)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	if a.Creation == nil || a.Ended() {
+		p.toShop(w, r, o, a, fulfillment(o, a))
+		return
+	}
+	data := p.about(r, o)
+	data.ToShop = p.home(r.Context(), &errand{order: o, back: a.Back}, returns.Unknown)
+	p.toCreated(w, r, a, data, p.path("/fulfillment/start/"+a.ID))
 }

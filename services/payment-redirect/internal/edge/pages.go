@@ -57,6 +57,7 @@ func (p *Pages) Routes(mux *http.ServeMux) {
 	mux.Handle("GET /orders/{token}/events", web.Live(http.HandlerFunc(p.events)))
 	mux.HandleFunc("GET /fulfillment", p.fulfill)
 	mux.Handle("POST /fulfillment", p.ours(p.fulfillBy))
+	mux.HandleFunc("GET /fulfillment/start/{attempt}", p.startErrand)
 
 	// A return may be answered late; it gets its own time to be written.
 	late := web.WriteTimeout(p.returnWait + 2*lookupWait + 20*time.Second)
