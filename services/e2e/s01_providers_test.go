@@ -78,13 +78,14 @@ func TestStartPaymentByEveryProvider(t *testing.T) {
 	w := start(t, setup{})
 	o := w.order(item("notepad", 1))
 	list := retried(w, w.payments.ListMethods, &paymentv1.ListMethodsRequest{OrderId: o.GetId()})
-	later := ""
+	later, icons := "", map[string]string{}
 	for _, m := range list.GetMethods() {
+		icons[m.GetAccountId()] = m.GetIcon()
 		if m.GetAccountId() == standalone.DemoInvoice && m.GetMethodName() == "Pay in parts" {
 			later = m.GetMethod()
 		}
 	}
-	if later == "" {
+	if later == "" || icons[standalone.DemoWallet] != "wallet" || icons[standalone.DemoInvoice] != "invoice" || icons[standalone.DemoOffline] != "bank" {
 		t.Fatalf("methods %v", list)
 	}
 	a := retried(w, w.payments.StartPayment, &paymentv1.StartPaymentRequest{

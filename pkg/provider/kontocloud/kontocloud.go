@@ -56,6 +56,7 @@ const tokenMargin = 30 * time.Second
 var (
 	_ provider.Provider         = (*Provider)(nil)
 	_ provider.Redirector       = (*Provider)(nil)
+	_ provider.MethodLister     = (*Provider)(nil)
 	_ provider.Returner         = (*Provider)(nil)
 	_ provider.CallbackReceiver = (*Provider)(nil)
 	_ provider.Statuser         = (*Provider)(nil)
@@ -80,6 +81,11 @@ func (*Provider) Name() string { return Name }
 func (*Provider) CheckAccount(acc provider.Account) error {
 	_, err := settingsOf(acc)
 	return err
+}
+
+// Methods says that there is one way, the wallet.
+func (*Provider) Methods(provider.Account) []provider.Method {
+	return []provider.Method{{Icon: "wallet"}}
 }
 
 // Schedule returns the account's schedule; a setting that CheckAccount would refuse counts as absent.

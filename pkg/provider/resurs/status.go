@@ -42,9 +42,7 @@ type actions []string
 // UnmarshalJSON implements json.Unmarshaler.
 func (a *actions) UnmarshalJSON(raw []byte) error {
 	var items []json.RawMessage
-	if json.Unmarshal(raw, &items) != nil {
-		return nil // then nothing is known to be possible
-	}
+	_ = json.Unmarshal(raw, &items) // of what is no list, nothing is known to be possible
 	for _, item := range items {
 		var object struct {
 			Action string `json:"action"`
