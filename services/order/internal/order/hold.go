@@ -180,14 +180,17 @@ func (o *Order) returned(f *eventv1.PaymentVerified, now time.Time) []Announceme
 	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD || !o.Hold.Refund || o.Hold.Attempt != attempt {
 		return nil
 	}
+	a := o.Attempts[attempt]
 	gone := slices.ContainsFunc(o.Operations, func(op Operation) bool {
-		canceled := op.Kind == orderv1.OperationKind_OPERATION_KIND_CANCEL && op.State == orderv1.OperationState_OPERATION_STATE_CONFIRMED
-		return op.Attempt == attempt && (canceled || op.State == orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND)
+		done := op.State == orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND
+		if op.Kind == orderv1.OperationKind_OPERATION_KIND_CANCEL { // says nothing of money that was taken all the same
+			done = a.Captured.Minor == 0 && (done || op.State == orderv1.OperationState_OPERATION_STATE_CONFIRMED)
+		}
+		return op.Attempt == attempt && done
 	})
 	if !gone {
 		return nil
 	}
-	a := o.Attempts[attempt]
 	a.Refused = true
 	o.Attempts[attempt] = a
 	return o.released("the money was given back", attempt, f.GetRevision(), now)

@@ -241,6 +241,35 @@ func TestLateMoneyOfACanceledReservation(t *testing.T) {
 	}
 }
 
+// TestP1ACancellationByHandIsNoRefund: the merchant says that a reservation was
+// canceled, but the provider took the money before. It is held, and giving it back
+// is not done by what was said of the reservation.
+func TestP1ACancellationByHandIsNoRefund(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	o.Verified(fact("pay_1", verificationv1.Outcome_OUTCOME_AUTHORIZED, 1, o), t0)
+	if _, err := o.Cancel(t0); err != nil {
+		t.Fatal(err)
+	}
+	cancel := views(o.Operations)
+	cancel[0].State = orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND
+	f := fact("pay_1", verificationv1.Outcome_OUTCOME_PAID, 2, o)
+	f.Operations = cancel
+	o.Verified(f, t0)
+	if _, err := o.Resolve(orderv1.HoldDecision_HOLD_DECISION_REFUND, t0); err != nil {
+		t.Fatal(err)
+	}
+	f.Revision, f.Operations = 3, views(o.Operations)
+	f.Operations[1].State = orderv1.OperationState_OPERATION_STATE_BY_HAND
+	if o.Verified(f, t0); o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD {
+		t.Fatalf("%v, and the money is still there", o.Payment)
+	}
+	f.Revision = 4
+	f.Operations[1].State = orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND
+	if o.Verified(f, t0); o.Payment != orderv1.PaymentState_PAYMENT_STATE_CANCELED {
+		t.Errorf("%v, and the money is gone", o.Payment)
+	}
+}
+
 // TestAPartOfAcceptedMoneyGoesBack: the merchant took another amount for the
 // order; the provider's word on it stays a mismatch.
 func TestAPartOfAcceptedMoneyGoesBack(t *testing.T) {
