@@ -42,8 +42,9 @@ race: ## the tests of all modules under the race detector (needs a C compiler), 
 	CGO_ENABLED=1 $(GO) test -race -short -p $(P) -timeout 15m $(TEST) $(MODULES)
 
 .PHONY: ferret
-ferret: ## the MongoDB engine on FerretDB, a module of its own (large dependencies)
+ferret: ## the MongoDB engine on FerretDB, a module of its own (large dependencies), and one story of the whole system on it
 	cd pkg/docstore/mongo/ferrettest && GOWORK=off $(GO) vet . && GOWORK=off $(GO) test -short -timeout 5m $(TEST) .
+	QUITTANCE_TEST_FERRET=1 $(GO) test -timeout 10m -run '^TestS1MongoDBWire$$' ./services/e2e
 
 .PHONY: simulate
 simulate: ## whole histories in virtual time: SIMULATE='-histories 5000 -seed 1', or '-duration 10m'; one alone, step by step: '-histories 1 -seed N'

@@ -424,7 +424,7 @@ func TestDeletedEndpointGetsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.emit("ord_1", event.PaymentSucceeded)
-		w.pass(100 * time.Hour)
+		w.pass(3 * time.Hour)
 		w.expect("main", "ord_1", 1)
 		w.endpoint("main", fine)
 		w.emit("ord_1", event.OrderDelivered)
@@ -447,13 +447,13 @@ func TestRetention(t *testing.T) {
 		first := w.happen("acme", "ord_1", event.OrderCreated)
 		second := w.happen("acme", "ord_1", event.PaymentSucceeded)
 		w.bring(first, second)
-		w.pass(9 * 24 * time.Hour)
+		w.pass(25 * time.Hour)
 		if len(w.deliveries("ord_1")) != 4 {
-			t.Errorf("after nine days %v", w.deliveries("ord_1"))
+			t.Errorf("after 25 hours %v", w.deliveries("ord_1"))
 		}
-		w.pass(4 * 24 * time.Hour)
+		w.pass(8 * time.Hour)
 		if d := w.deliveries("ord_1"); len(d) != 2 || d[0].GetEndpointId() != "paused" {
-			t.Errorf("after 13 days %v", d)
+			t.Errorf("after 33 hours %v", d)
 		}
 		second.Resend = 1
 		w.bring(second)
@@ -465,5 +465,5 @@ func TestRetention(t *testing.T) {
 		}
 		w.pass(time.Minute)
 		w.expect("paused", "ord_1", 1, 2, 3)
-	}, func(w *world) { w.cfg.Retention, w.cfg.CatchUp = 10*24*time.Hour, time.Hour })
+	}, func(w *world) { w.cfg.Retention, w.cfg.CatchUp = 26*time.Hour, time.Hour })
 }
