@@ -246,6 +246,13 @@ func TestMain(m *testing.M) {
 // spawn starts this program in a role and returns it with the first line it says.
 func spawn(tb testing.TB, role string, env ...string) (*exec.Cmd, string) {
 	tb.Helper()
+	cmd, said, _ := spawnStoppable(tb, role, env...)
+	return cmd, said
+}
+
+// spawnStoppable returns a function too that lets the program end in order.
+func spawnStoppable(tb testing.TB, role string, env ...string) (*exec.Cmd, string, func() error) {
+	tb.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(tb.Context()), os.Args[0]) //nolint:gosec // this program
 	cmd.Env = append(os.Environ(), append(env, envRole+"="+role)...)
 	cmd.Stderr = os.Stderr
@@ -269,7 +276,12 @@ func spawn(tb testing.TB, role string, env ...string) (*exec.Cmd, string) {
 	if err != nil {
 		tb.Fatalf("%s says nothing: %v", role, err)
 	}
-	return cmd, strings.TrimSpace(line)
+	return cmd, strings.TrimSpace(line), func() error {
+		if err := in.Close(); err != nil {
+			return err
+		}
+		return cmd.Wait()
+	}
 }
 
 // orphaned ends when the parent does.
