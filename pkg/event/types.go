@@ -14,13 +14,16 @@ const (
 	OrderCanceled          = "order.canceled"
 	OrderExpired           = "order.expired"
 	OrderRefunded          = "order.refunded"
+	// OrderActionRequired: the merchant must do something about the order's money
+	// by hand, as its operations say.
+	OrderActionRequired = "order.action_required"
 )
 
 // Public lists the public order events.
 var Public = []string{
 	OrderCreated, PaymentSucceeded, PaymentFailed, PaymentDuplicate,
 	ProductDelivered, ProductDeliveryDelayed, OrderDelivered, OrderOnHold,
-	OrderCanceled, OrderExpired, OrderRefunded,
+	OrderCanceled, OrderExpired, OrderRefunded, OrderActionRequired,
 }
 
 // Public merchant events go to merchants as webhooks too; they are about no

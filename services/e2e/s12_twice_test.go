@@ -36,7 +36,7 @@ func TestS12PaidTwice(t *testing.T) {
 	if got.GetPaymentState() != paid || got.GetPaidAttemptId() != first.GetId() || got.GetCaptured().GetMinor() != 2*1999 || got.GetRefunded().GetMinor() != 1999 {
 		t.Fatalf("%v", got)
 	}
-	w.awaitWebhooks(o.GetId(), event.OrderCreated, event.PaymentSucceeded, event.ProductDelivered, event.OrderDelivered, event.PaymentDuplicate)
+	w.awaitWebhooks(o.GetId(), event.OrderCreated, event.PaymentSucceeded, event.ProductDelivered, event.OrderDelivered, event.PaymentDuplicate, event.OrderActionRequired)
 	if keys := w.keys(o.GetId()); len(keys[1]) != 1 || len(w.mails()) != 1 {
 		t.Fatalf("%d keys, %d mails", len(keys[1]), len(w.mails()))
 	}

@@ -43,7 +43,7 @@ import (
 	"quittance/services/verification"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // noOrders is an order service that knows nothing: what there is comes by events.
 type noOrders struct{ grpc.ClientConnInterface }

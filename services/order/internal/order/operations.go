@@ -200,10 +200,17 @@ func (o *Order) captureBy(point string, now time.Time) []Announcement {
 	return out
 }
 
-// answer merges what verification says of an attempt's operations.
-func (o *Order) answer(f *eventv1.PaymentVerified) {
+// needsHand: the merchant acts next.
+func needsHand(s orderv1.OperationState) bool {
+	return s == orderv1.OperationState_OPERATION_STATE_BY_HAND || s == orderv1.OperationState_OPERATION_STATE_DECLINED
+}
+
+// answer merges what verification says of an attempt's operations. It reports
+// whether the merchant must do something by hand that was not known.
+func (o *Order) answer(f *eventv1.PaymentVerified) (byHand bool) {
 	for _, said := range f.GetOperations() {
 		if op := o.operation(said.GetId()); op != nil {
+			byHand = byHand || needsHand(said.GetState()) && (op.State != said.GetState() || !op.Answered)
 			op.State, op.Answered = said.GetState(), true
 			if said.GetDetail() != "" {
 				op.Detail = said.GetDetail()
@@ -213,6 +220,7 @@ func (o *Order) answer(f *eventv1.PaymentVerified) {
 			}
 		}
 	}
+	return byHand
 }
 
 // unanswered are the operations that verification may not have.

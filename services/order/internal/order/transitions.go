@@ -101,11 +101,15 @@ func (o *Order) Verified(f *eventv1.PaymentVerified, now time.Time) (out []Annou
 		o.Attempts = map[string]Attempt{}
 	}
 	o.Attempts[f.GetAttemptId()] = after
-	o.answer(f)
+	byHand := o.answer(f)
 	if !before.says(after) {
 		out = o.mean(f, before, now)
 	}
-	return append(out, o.returned(f, now)...), false
+	out = append(out, o.returned(f, now)...)
+	if byHand {
+		out = append(out, o.announce(event.OrderActionRequired, now))
+	}
+	return out, false
 }
 
 // mean says what the latest facts of an attempt mean for the order, known so far

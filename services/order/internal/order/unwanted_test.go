@@ -85,7 +85,7 @@ func TestOperationsAreAskedForUntilAnswered(t *testing.T) {
 	for i, attempt := range []string{"a", "b"} {
 		f := fact(attempt, verificationv1.Outcome_OUTCOME_PAID, 2, o)
 		f.Operations = views(o.Operations[i : i+1])
-		if got, _ := o.Verified(f, now); len(got) != 0 {
+		if got, _ := o.Verified(f, now); !slices.Equal(types(got), []string{event.OrderActionRequired}) {
 			t.Fatalf("%v", types(got))
 		}
 	}
@@ -113,6 +113,30 @@ func TestReservedMoneyIsCapturedByPolicy(t *testing.T) {
 		}, t0)
 		if o.Payment != orderv1.PaymentState_PAYMENT_STATE_PAID || o.Delivery != orderv1.DeliveryState_DELIVERY_STATE_DELIVERED {
 			t.Fatalf("%v %v", o.Payment, o.Delivery)
+		}
+	}
+}
+
+// TestTheMerchantIsToldOnce that something is to be done by hand, whether the
+// order knew so from the start or the provider declined.
+func TestTheMerchantIsToldOnce(t *testing.T) {
+	for _, said := range []orderv1.OperationState{orderv1.OperationState_OPERATION_STATE_BY_HAND, orderv1.OperationState_OPERATION_STATE_DECLINED} {
+		o, _ := fresh(t, 1, true)
+		f := fact("a", verificationv1.Outcome_OUTCOME_PAID, 1, o)
+		f.RefundUnwanted = said == orderv1.OperationState_OPERATION_STATE_DECLINED
+		o.Verified(f, t0)
+		for revision := int64(2); revision < 5; revision++ {
+			f := fact("a", verificationv1.Outcome_OUTCOME_PAID, revision, o)
+			f.Operations = views(o.Operations)
+			f.Operations[0].State = said
+			got, _ := o.Verified(f, t0)
+			want := []string{}
+			if revision == 2 {
+				want = append(want, event.OrderActionRequired)
+			}
+			if !slices.Equal(types(got), want) {
+				t.Fatalf("%v, revision %d: %v", said, revision, types(got))
+			}
 		}
 	}
 }

@@ -30,7 +30,7 @@ func (h *Handlers) CallbackReceived(ctx context.Context, e event.Event) error {
 	if attempt != "" {
 		return h.calledBack(ctx, attempt, fact)
 	}
-	_, err = h.Verifications.Early.Insert(ctx, fact.GetCallbackId(), fact.GetMerchantId(), &verifications.Early{Key: key, Event: e.Data})
+	_, err = h.Verifications.Early.Insert(ctx, fact.GetCallbackId(), fact.GetMerchantId(), &verifications.Early{Key: key, Event: e.Data, At: h.Verifications.Now()})
 	if err != nil && !errors.Is(err, docstore.ErrExists) {
 		return err
 	}

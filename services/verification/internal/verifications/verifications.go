@@ -44,9 +44,15 @@ type Transaction struct {
 
 // Early is a callback that came before its attempt was known.
 type Early struct {
-	Key   string `json:"key"`
-	Event []byte `json:"event"`
+	Key   string    `json:"key"`
+	Event []byte    `json:"event"`
+	At    time.Time `json:"at"`
 }
+
+// keepEarly is how long a callback waits for its attempt: longer than an attempt
+// can be on its way, and not for ever, because anybody can send some that name
+// attempts which will never be.
+const keepEarly = 30 * 24 * time.Hour
 
 // Verifications is the collection and what its work needs.
 type Verifications struct {
@@ -107,10 +113,15 @@ func Open(ctx context.Context, b *service.Base, ref *reference.Copy, providers *
 	early, err := service.Open(ctx, b, docstore.Spec[Early]{
 		Name:    "early_callbacks",
 		Indexes: map[string]func(*Early) string{"key": func(e *Early) string { return e.Key }},
+		NextDue: func(e *Early) time.Time { return e.At.Add(keepEarly) },
 	})
 	if err != nil {
 		return nil, err
 	}
+	service.Loop(b, early, func(ctx context.Context, doc *due.Leased[Early]) error {
+		_, err := early.Delete(ctx, doc.ID, doc.Version)
+		return err
+	}, due.Options{Workers: 1, Poll: time.Minute})
 	vs := &Verifications{Collection: coll, transactions: transactions, Early: early, base: b, reference: ref, providers: providers, gates: newGates(b.Now, b.Log)}
 	service.Loop(b, coll, vs.work, due.Options{Workers: workers, Lease: lease, Longest: longest}).
 		Lanes(perAccount, func(v *verification.Verification) string { return v.Account })
