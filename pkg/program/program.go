@@ -28,7 +28,6 @@ import (
 	"quittance/pkg/seal"
 	"quittance/pkg/service"
 	"quittance/pkg/telemetry"
-	"quittance/pkg/web"
 )
 
 // EnvPrefix begins the names of all settings.
@@ -52,7 +51,7 @@ type Config struct {
 	InternalTLS  string         `env:"INTERNAL_TLS_DIR" doc:"directory with ca.crt, tls.crt and tls.key: mutual TLS between services, with certificates that are read again when they change; none if empty"`
 	Keyring      seal.Secret    `env:"KEYRING,required" doc:"key-encryption keys, kid:base64,…; the same for all services"`
 	ServiceToken seal.Secret    `env:"SERVICE_TOKEN,required" doc:"credential between services; the same for all services"`
-	OperatorKey  seal.Secret    `env:"OPERATOR_KEY" doc:"the operator's API key (order service)"`
+	OperatorKey  seal.Secret    `env:"OPERATOR_KEY" doc:"the operator's API key; nobody is the operator if empty"`
 	Telemetry    telemetry.Config
 }
 
@@ -60,6 +59,7 @@ type Config struct {
 // Ready(ctx) error is ready when that returns nil, and one with
 // Routes(*http.ServeMux) has pages.
 type Service interface {
+	Base() *service.Base
 	Register(public, internal grpc.ServiceRegistrar)
 	Run(ctx context.Context) error
 }
@@ -144,27 +144,14 @@ func run(ctx context.Context, name string, cfg Config, build func(context.Contex
 // serveWeb adds the HTTP server, and the one for operators if it has an address
 // of its own.
 func (p *process) serveWeb(g *app.Group) error {
-	options := web.Options{
-		Logger: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter, TrustedProxies: p.cfg.Proxies,
-	}
-	admin := p.mux
-	if p.cfg.AdminAddr != "" {
-		admin = http.NewServeMux()
-		web.Liveness(p.mux, p.readiness)
-		options.Addr, options.Handler = p.cfg.AdminAddr, admin
-		server, err := web.NewServer(options)
-		if err != nil {
-			return err
-		}
-		g.Add("admin HTTP", server.Run)
-	}
-	web.Health(admin, p.readiness, p.telemetry.MetricsHandler())
-	options.Addr, options.Handler = p.cfg.HTTPAddr, p.mux
-	server, err := web.NewServer(options)
+	pages, admin, err := Web(p.telemetry, p.readiness, p.mux, p.cfg.HTTPAddr, p.cfg.AdminAddr, p.cfg.Proxies)
 	if err != nil {
 		return err
 	}
-	g.Add("HTTP", server.Run)
+	if admin != nil {
+		g.Add("admin HTTP", admin.Run)
+	}
+	g.Add("HTTP", pages.Run)
 	return nil
 }
 
@@ -226,26 +213,11 @@ func (p *process) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	common := rpc.ServerOptions{Logger: p.telemetry.Logger, Tracer: p.telemetry.Tracer, Meter: p.telemetry.Meter}
-	public, internal := common, common
-	public.Listener, public.Authenticator, public.OperatorKey = rpc.Public, auth, p.cfg.OperatorKey
-	internal.Listener, internal.ServiceToken, internal.MutualTLS = rpc.Internal, p.cfg.ServiceToken, p.tls
-	publicServer, err := rpc.NewServer(public)
+	servers, err := NewServers(p.telemetry, p.readiness, p.mux, Access{
+		Merchants: auth, OperatorKey: p.cfg.OperatorKey, ServiceToken: p.cfg.ServiceToken, MutualTLS: p.tls,
+	}, s)
 	if err != nil {
 		return err
-	}
-	internalServer, err := rpc.NewServer(internal)
-	if err != nil {
-		return err
-	}
-	s.Register(publicServer.Registrar(), internalServer.Registrar())
-	if r, ok := s.(interface{ Routes(mux *http.ServeMux) }); ok {
-		r.Routes(p.mux)
-	}
-	if r, ok := s.(interface {
-		Ready(ctx context.Context) error
-	}); ok {
-		p.readiness.Check(p.name, r.Ready)
 	}
 	p.started()
 	g := app.NewGroup(app.Options{Logger: p.telemetry.Logger, Deadline: stopDeadline})
@@ -257,8 +229,8 @@ func (p *process) work(ctx context.Context) error {
 		return errors.Join(errs...)
 	})
 	g.Add("service", s.Run)
-	g.Add("internal gRPC", func(ctx context.Context) error { return internalServer.ListenAndServe(ctx, p.cfg.InternalAddr) })
-	g.Add("gRPC", func(ctx context.Context) error { return publicServer.ListenAndServe(ctx, p.cfg.GRPCAddr) })
+	g.Add("internal gRPC", func(ctx context.Context) error { return servers.Internal.ListenAndServe(ctx, p.cfg.InternalAddr) })
+	g.Add("gRPC", func(ctx context.Context) error { return servers.Public.ListenAndServe(ctx, p.cfg.GRPCAddr) })
 	return g.Run(ctx)
 }
 

@@ -22,7 +22,6 @@ import (
 	"quittance/pkg/docstore"
 	"quittance/pkg/due"
 	"quittance/pkg/event"
-	"quittance/pkg/id"
 	"quittance/pkg/outbox"
 	"quittance/pkg/seal"
 )
@@ -62,13 +61,6 @@ type part struct {
 	run  func(context.Context) error
 }
 
-// Parked is an event that a handler refused for good, kept with the error.
-type Parked struct {
-	Event event.Event `json:"event"`
-	Error string      `json:"error"`
-	At    time.Time   `json:"at"`
-}
-
 // New builds the base of the named service.
 func New(ctx context.Context, name string, d Deps) (*Base, error) {
 	d.Log = d.Log.With("component", name)
@@ -96,20 +88,6 @@ func (b *Base) TracerNamed() trace.Tracer { return b.Tracer.Tracer("quittance/" 
 // Event builds an event of this service.
 func (b *Base) Event(typ, subject, key, merchant string, payload proto.Message) (event.Event, error) {
 	return event.New(typ, b.Name, subject, key, merchant, b.Now(), payload)
-}
-
-// Park implements bus.Parker.
-func (b *Base) Park(ctx context.Context, e event.Event, cause error) error {
-	_, err := b.parked.Insert(ctx, id.Derived("prk", e.ID), e.Merchant, &Parked{Event: e, Error: cause.Error(), At: b.Now()})
-	if err != nil && !errors.Is(err, docstore.ErrExists) {
-		return err
-	}
-	return nil
-}
-
-// Parked pages through the parked events, oldest id first.
-func (b *Base) Parked(ctx context.Context, after string, limit int) ([]*docstore.Doc[Parked], string, error) {
-	return b.parked.Find(ctx, docstore.Query{AllTenants: true, After: after, Limit: limit})
 }
 
 // Run runs handlers, loops and relay until ctx is done or one of them fails,

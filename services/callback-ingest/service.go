@@ -95,6 +95,9 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 // Routes adds the paths that providers call.
 func (s *Service) Routes(mux *http.ServeMux) { s.receiver.Routes(mux) }
 
+// Base is what the service has in common with all.
+func (s *Service) Base() *service.Base { return s.base }
+
 // Register adds the gRPC services to the public listener; there is nothing for
 // the internal one.
 func (s *Service) Register(public, _ grpc.ServiceRegistrar) {

@@ -82,6 +82,9 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	return s, nil
 }
 
+// Base is what the service has in common with all.
+func (s *Service) Base() *service.Base { return s.base }
+
 // Register adds the gRPC services to the public and the internal listener.
 func (s *Service) Register(public, internal grpc.ServiceRegistrar) {
 	deliveryv1.RegisterDeliveryServiceServer(public, s.server)

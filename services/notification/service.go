@@ -107,6 +107,9 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	}, nil
 }
 
+// Base is what the service has in common with all.
+func (s *Service) Base() *service.Base { return s.base }
+
 // Register adds the gRPC services to the public and the internal listener.
 func (s *Service) Register(public, _ grpc.ServiceRegistrar) {
 	notificationv1.RegisterNotificationServiceServer(public, s.server)

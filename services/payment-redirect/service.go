@@ -129,6 +129,9 @@ func baseURL(raw string) (string, error) {
 // Routes adds the pages of customers.
 func (s *Service) Routes(mux *http.ServeMux) { s.pages.Routes(mux) }
 
+// Base is what the service has in common with all.
+func (s *Service) Base() *service.Base { return s.base }
+
 // Register adds the gRPC services to the public listener; there is nothing for
 // the internal one.
 func (s *Service) Register(public, _ grpc.ServiceRegistrar) {

@@ -4,36 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"quittance/pkg/app"
-	"quittance/pkg/web"
 )
 
 // stopDeadline bounds the orderly stop. Nothing rests on it.
 const stopDeadline = 20 * time.Second
-
-// serveWeb builds the HTTP server over the services' routes, and the one for
-// operators if it has an address of its own.
-func (s *System) serveWeb(mux *http.ServeMux) (err error) {
-	options := web.Options{
-		Logger: s.telemetry.Logger, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter, TrustedProxies: s.cfg.Proxies,
-	}
-	admin := mux
-	if s.adminLis != nil {
-		admin = http.NewServeMux()
-		web.Liveness(mux, s.readiness)
-		options.Handler = admin
-		if s.admin, err = web.NewServer(options); err != nil {
-			return err
-		}
-	}
-	web.Health(admin, s.readiness, s.telemetry.MetricsHandler())
-	options.Handler = mux
-	s.web, err = web.NewServer(options)
-	return err
-}
 
 // Run serves and works until ctx is done or a part fails; then everything ends
 // in the reverse order, and the stores are closed.
@@ -46,8 +23,8 @@ func (s *System) Run(ctx context.Context) error {
 	for _, r := range s.runs {
 		g.Add(r.name, r.run)
 	}
-	g.Add("internal gRPC", func(ctx context.Context) error { return s.internal.Serve(ctx, s.internalLis) })
-	g.Add("gRPC", func(ctx context.Context) error { return s.public.Serve(ctx, s.publicLis) })
+	g.Add("internal gRPC", func(ctx context.Context) error { return s.servers.Internal.Serve(ctx, s.internalLis) })
+	g.Add("gRPC", func(ctx context.Context) error { return s.servers.Public.Serve(ctx, s.publicLis) })
 	if s.admin != nil {
 		g.Add("admin HTTP", func(ctx context.Context) error { return s.admin.Serve(ctx, s.adminLis) })
 	}

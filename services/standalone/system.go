@@ -18,6 +18,7 @@ import (
 	"quittance/pkg/docstore"
 	"quittance/pkg/docstore/sqlite"
 	"quittance/pkg/mail"
+	"quittance/pkg/program"
 	"quittance/pkg/rpc"
 	"quittance/pkg/seal"
 	"quittance/pkg/service"
@@ -42,15 +43,15 @@ type System struct {
 	bus       *bus.Bus
 	engines   map[string]docstore.Engine
 
-	public, internal *rpc.Server
-	publicLis        net.Listener
-	internalLis      net.Listener
-	orders           *grpc.ClientConn // to the internal listener
-	web              *web.Server
-	httpLis          net.Listener
-	admin            *web.Server // nil: its pages are on web
-	adminLis         net.Listener
-	runs             []named
+	servers     *program.Servers
+	publicLis   net.Listener
+	internalLis net.Listener
+	orders      *grpc.ClientConn // to the internal listener
+	web         *web.Server
+	httpLis     net.Listener
+	admin       *web.Server // nil: its pages are on web
+	adminLis    net.Listener
+	runs        []named
 	// Sandbox is nil unless it runs in this process.
 	Sandbox      *sandbox.Sandbox
 	signatureKey seal.Secret // of the sandbox's provider account
@@ -220,22 +221,13 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	if err := s.servers(o); err != nil {
-		return err
-	}
 	mux := http.NewServeMux()
-	for _, x := range []interface {
-		Register(public, internal grpc.ServiceRegistrar)
-	}{o, pay, callbacks, verify, deliver, notify} {
-		x.Register(s.public.Registrar(), s.internal.Registrar())
-		if r, ok := x.(interface{ Routes(*http.ServeMux) }); ok {
-			r.Routes(mux)
-		}
-		if r, ok := x.(interface {
-			Ready(ctx context.Context) error
-		}); ok {
-			s.readiness.Check("services", r.Ready)
-		}
+	// The order service, which owns the keys, checks them for all services.
+	s.servers, err = program.NewServers(s.telemetry, s.readiness, mux, program.Access{
+		Merchants: o.Reference, OperatorKey: s.secrets.operatorKey, ServiceToken: s.secrets.service,
+	}, o, pay, callbacks, verify, deliver, notify)
+	if err != nil {
+		return err
 	}
 	for _, x := range []struct {
 		name string
@@ -246,20 +238,7 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 	} {
 		s.runs = append(s.runs, named{x.name, x.run})
 	}
-	return s.serveWeb(mux)
-}
-
-// servers builds the gRPC servers; the order service, which owns the keys,
-// authenticates for all of them here.
-func (s *System) servers(o *order.Service) (err error) {
-	common := rpc.ServerOptions{Logger: s.telemetry.Logger, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter}
-	public, internal := common, common
-	public.Listener, public.Authenticator, public.OperatorKey = rpc.Public, o.Reference, s.secrets.operatorKey
-	internal.Listener, internal.ServiceToken = rpc.Internal, s.secrets.service
-	if s.public, err = rpc.NewServer(public); err != nil {
-		return err
-	}
-	s.internal, err = rpc.NewServer(internal)
+	s.web, s.admin, err = program.Web(s.telemetry, s.readiness, mux, "", s.cfg.AdminAddr, s.cfg.Proxies)
 	return err
 }
 

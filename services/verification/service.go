@@ -62,6 +62,9 @@ func NewWith(ctx context.Context, d service.Deps, orders grpc.ClientConnInterfac
 	return &Service{base: base, Reference: ref, server: &edge.Server{Verifications: vs}}, nil
 }
 
+// Base is what the service has in common with all.
+func (s *Service) Base() *service.Base { return s.base }
+
 // Register adds the gRPC services to the public and the internal listener.
 func (s *Service) Register(public, _ grpc.ServiceRegistrar) {
 	verificationv1.RegisterVerificationServiceServer(public, s.server)
