@@ -71,6 +71,9 @@ func Open[T any](ctx context.Context, e Engine, spec Spec[T]) (*Collection[T], e
 	if err != nil {
 		return nil, fmt.Errorf("open collection %s: %w", spec.Name, err)
 	}
+	if t, ok := e.(Typed); ok {
+		t.Typed(spec.Name, func() any { return new(T) })
+	}
 	if spec.Now == nil {
 		spec.Now = time.Now
 	}

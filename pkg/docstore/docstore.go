@@ -51,6 +51,13 @@ type StoreSpec struct {
 	Indexes []string
 }
 
+// Typed is implemented by engines of tests that look at what collections hold.
+type Typed interface {
+	// Typed is told of each collection that is opened; empty makes a body of its
+	// type, a pointer.
+	Typed(collection string, empty func() any)
+}
+
 // Record is a document as an engine keeps it. All fields are the engine's to
 // store; only [Collection] gives them meaning.
 type Record struct {

@@ -43,28 +43,28 @@ func (b *Base) Parked(ctx context.Context, after string, limit int) ([]*docstore
 }
 
 // Rerun gives a parked event to its handler once more. It returns why the
-// handler refused it again; err is why it could not be told.
-func (b *Base) Rerun(ctx context.Context, parkedID string) (refusal, err error) {
+// handler refused it again, empty if it took it; err is why it could not be told.
+func (b *Base) Rerun(ctx context.Context, parkedID string) (refused string, err error) {
 	doc, err := b.parked.Get(ctx, parkedID)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	handler := b.handlers[doc.Body.Event.Type]
 	if handler == nil {
-		return nil, fault.Conflict("%s has no handler for %s", b.Name, doc.Body.Event.Type)
+		return "", fault.Conflict("%s has no handler for %s", b.Name, doc.Body.Event.Type)
 	}
-	refusal = handler(ctx, doc.Body.Event)
+	refusal := handler(ctx, doc.Body.Event)
 	b.Log.InfoContext(ctx, "parked event run again", "id", parkedID, "type", doc.Body.Event.Type, "event", doc.Body.Event.ID, "error", refusal)
 	if refusal == nil {
 		// Whoever ran it at the same time did the same.
 		_, err := b.parked.Delete(ctx, parkedID, doc.Version)
-		return nil, err
+		return "", err
 	}
 	_, err = b.parked.Update(ctx, parkedID, func(p *Parked, _ *docstore.Change) error {
 		p.Error, p.At, p.Reruns = refusal.Error(), b.Now(), p.Reruns+1
 		return nil
 	})
-	return refusal, err
+	return refusal.Error(), err
 }
 
 // Operations is the operator's API over the services of a process.
@@ -126,14 +126,11 @@ func (o *Operations) RerunParkedEvent(ctx context.Context, req *operationsv1.Rer
 	if err != nil {
 		return nil, err
 	}
-	refusal, err := b.Rerun(ctx, req.GetId())
+	refused, err := b.Rerun(ctx, req.GetId())
 	if err != nil {
 		return nil, noSuchEvent(err, req.GetId())
 	}
-	if refusal != nil {
-		return &operationsv1.RerunParkedEventResponse{Error: refusal.Error()}, nil
-	}
-	return &operationsv1.RerunParkedEventResponse{Done: true}, nil
+	return &operationsv1.RerunParkedEventResponse{Done: refused == "", Error: refused}, nil
 }
 
 // DiscardParkedEvent implements ParkedEventService.
