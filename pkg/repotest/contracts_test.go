@@ -14,6 +14,7 @@ import (
 	_ "quittance/proto/gen/go/quittance/delivery/v1"
 	_ "quittance/proto/gen/go/quittance/event/v1"
 	_ "quittance/proto/gen/go/quittance/notification/v1"
+	_ "quittance/proto/gen/go/quittance/operations/v1"
 	_ "quittance/proto/gen/go/quittance/order/v1"
 	_ "quittance/proto/gen/go/quittance/payment/v1"
 	_ "quittance/proto/gen/go/quittance/verification/v1"
