@@ -35,7 +35,9 @@ type typed struct {
 
 var _ docstore.Typed = typed{}
 
-func (e typed) Typed(collection string, empty func() any) { e.all.Store(e.service+"/"+collection, empty) }
+func (e typed) Typed(collection string, empty func() any) {
+	e.all.Store(e.service+"/"+collection, empty)
+}
 
 // collections are those that the services open, with what makes an empty body.
 func collections(t *testing.T) map[string]func() any {
