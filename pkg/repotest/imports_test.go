@@ -115,7 +115,7 @@ func compile(pattern string) *regexp.Regexp {
 }
 
 func TestServicesDoNotImportEachOther(t *testing.T) {
-	together := []string{"standalone", "e2e", "simulation", "deploytest"}
+	together := []string{"standalone", "e2e", "simulation", "deploytest", "schematest"}
 	for _, p := range packages(t) {
 		own := serviceOf(p.path)
 		if own == "" || slices.Contains(together, own) {

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ import (
 	"quittance/services/standalone"
 )
 
-var update = flag.Bool("update", false, "write the files of testdata anew")
+var update = flag.String("update", "", "write the files of testdata: those that are missing, or all anew")
 
 // typed is an engine that notes the types of collections.
 type typed struct {
@@ -204,7 +205,8 @@ func decode(t *testing.T, raw []byte) (v any) {
 func golden(t *testing.T, path string, today func() []byte) []byte {
 	t.Helper()
 	path = filepath.Join("testdata", path)
-	if *update {
+	_, err := os.Stat(path)
+	if *update == "all" || *update == "missing" && errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +216,7 @@ func golden(t *testing.T, path string, today func() []byte) []byte {
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatalf("%v: new? go test ./services/schematest -update", err)
+		t.Fatalf("%v: new? go test ./services/schematest -update=missing", err)
 	}
 	return raw
 }
