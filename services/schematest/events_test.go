@@ -30,6 +30,8 @@ func payload(t *testing.T, typ string) proto.Message {
 		return &orderv1.Reference{}
 	case slices.Contains(event.Public, typ):
 		return &eventv1.OrderEvent{}
+	case slices.Contains(event.PublicMerchant, typ):
+		return &eventv1.EndpointNotice{}
 	case typ == event.PaymentConfirmed:
 		return &eventv1.OfflineConfirmed{}
 	}
