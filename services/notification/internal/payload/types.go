@@ -39,6 +39,7 @@ var Descriptions = map[string]string{
 	event.OrderCanceled:          "The order was canceled.",
 	event.OrderExpired:           "The order was not paid in time.",
 	event.OrderRefunded:          "Money was given back; order.refunded says how much so far.",
+	event.OrderActionRequired:    "The merchant must do something about the order's money by hand.",
 	event.EndpointFailing:        "There have been nothing but failures at one of your webhook endpoints for a while.",
 	event.EndpointRecovered:      "A failing webhook endpoint answers again.",
 	event.EndpointExhausted:      "A webhook could not be delivered in all its tries; it can be replayed.",
