@@ -12,6 +12,7 @@ import (
 	"quittance/pkg/service"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/order/internal/customers"
+	"quittance/services/order/internal/discounts"
 	"quittance/services/order/internal/edge"
 	"quittance/services/order/internal/handle"
 	"quittance/services/order/internal/orders"
@@ -57,6 +58,10 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	ds, err := discounts.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
 	h := &handle.Handlers{Orders: os, Source: Name}
 	base.On(event.PaymentVerified, h.PaymentVerified)
 	base.On(event.DeliveryCompleted, h.DeliveryCompleted)
@@ -65,9 +70,9 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 
 	s := &Service{
 		base: base, Reference: refs,
-		orders:    &edge.Orders{Orders: os, Customers: cs, Reference: refs, PayURL: cfg.PublicURL},
+		orders:    &edge.Orders{Orders: os, Customers: cs, Reference: refs, Discounts: ds, PayURL: cfg.PublicURL},
 		customers: &edge.Customers{Customers: cs},
-		catalog:   &edge.Catalog{Reference: refs},
+		catalog:   &edge.Catalog{Reference: refs, Discounts: ds},
 		merchants: &edge.Merchants{Reference: refs, Keyring: d.Keyring, Providers: registry.New(&http.Client{}), Now: d.Now},
 		shop:      &edge.Shop{Reference: refs, Keyring: d.Keyring, Now: d.Now},
 	}
@@ -86,6 +91,7 @@ func (s *Service) Register(public, internal grpc.ServiceRegistrar) {
 	orderv1.RegisterMerchantServiceServer(public, s.merchants)
 	orderv1.RegisterShopServiceServer(public, s.shop)
 	orderv1.RegisterReferenceServiceServer(internal, s.refs)
+	orderv1.RegisterOrderServiceServer(internal, s.orders) // for the hosted checkout
 }
 
 // Run does the service's work until ctx is done.

@@ -6,12 +6,14 @@ import (
 	"quittance/pkg/reference"
 	"quittance/pkg/rpc"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	"quittance/services/order/internal/discounts"
 )
 
 // Catalog implements CatalogService.
 type Catalog struct {
 	orderv1.UnimplementedCatalogServiceServer
 	Reference *reference.Owner
+	Discounts *discounts.Discounts
 }
 
 var _ orderv1.CatalogServiceServer = (*Catalog)(nil)

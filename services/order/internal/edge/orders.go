@@ -19,6 +19,8 @@ import (
 	"quittance/pkg/rpc"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/order/internal/customers"
+	"quittance/services/order/internal/discount"
+	"quittance/services/order/internal/discounts"
 	"quittance/services/order/internal/order"
 	"quittance/services/order/internal/orders"
 )
@@ -32,6 +34,7 @@ type Orders struct {
 	Orders    *orders.Orders
 	Customers *customers.Customers
 	Reference *reference.Owner
+	Discounts *discounts.Discounts
 	// PayURL is the public base URL of the pay pages.
 	PayURL string
 }
@@ -49,7 +52,10 @@ func (s *Orders) CreateOrder(ctx context.Context, req *orderv1.CreateOrderReques
 		return nil, err
 	}
 	orderID := id.Derived("ord", merchantID, req.GetIdempotencyKey())
-	o, err := s.build(ctx, merchantID, orderID, req)
+	o, discount, err := s.build(ctx, merchantID, orderID, req)
+	if err == nil {
+		err = s.useDiscount(ctx, o, discount)
+	}
 	if err != nil {
 		// The repeat of a request that was good once stays good, whatever
 		// became of its products since.
@@ -91,12 +97,27 @@ func requestHash(req *orderv1.CreateOrderRequest) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// build prices an order from the catalogue.
-func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *orderv1.CreateOrderRequest) (*order.Order, error) {
+// PriceOrder implements OrderService.
+func (s *Orders) PriceOrder(ctx context.Context, req *orderv1.PriceOrderRequest) (*orderv1.Order, error) {
+	var v fault.Validation
+	validateItems(&v, req.GetOrder())
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	o, _, err := s.build(ctx, rpc.MerchantID(ctx), "", req.GetOrder())
+	if err != nil {
+		return nil, err
+	}
+	return o.View(), nil
+}
+
+// build prices an order from the catalogue, and says which discount made it
+// cheaper.
+func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *orderv1.CreateOrderRequest) (*order.Order, *discount.Discount, error) {
 	var v fault.Validation
 	m, err := s.Reference.Merchant(ctx, merchantID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if raw := req.GetReturnUrl(); raw != "" {
 		if err := returns.Allowed(raw, m.GetReturnUrlAllowList()); err != nil {
@@ -107,8 +128,9 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 		ID: orderID, Merchant: merchantID, Reference: req.GetReference(), TokenHash: orders.TokenHash(s.Orders.Token(orderID)),
 		Customer: order.Customer{
 			Email: req.GetCustomer().GetEmail(), Name: req.GetCustomer().GetName(), Locale: req.GetCustomer().GetLocale(),
+			Company: req.GetCustomer().GetCompany(), VATID: req.GetCustomer().GetVatId(), Address: req.GetCustomer().GetAddress(),
 		},
-		Prepaid: req.GetPrepaid(), ReturnURL: req.GetReturnUrl(), Metadata: req.GetMetadata(),
+		Consent: consentOf(req.GetConsent()), Prepaid: req.GetPrepaid(), ReturnURL: req.GetReturnUrl(), Metadata: req.GetMetadata(),
 		User: req.GetUserId(), Method: req.GetPaymentMethod(), CancelOnFailure: m.GetPolicy().GetCancelOnFailure(),
 	}
 	for i, it := range req.GetItems() {
@@ -119,7 +141,7 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		price, ok := priceIn(p, req.GetCurrency())
 		if !v.Check(ok, field+".product_id", "product %q has no price in %s", p.GetId(), req.GetCurrency()) {
@@ -132,14 +154,23 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 		o.Lines = append(o.Lines, line)
 	}
 	if err := v.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	total, err := order.Sum(o.Lines, req.GetCurrency())
+	used, err := s.cheaper(ctx, o, req.GetDiscountCode())
 	if err != nil {
-		return nil, fault.Invalid("items", "%v", err)
+		return nil, nil, err
 	}
-	o.Total = total
-	return o, nil
+	if o.Total, err = order.Sum(o.Lines, req.GetCurrency()); err != nil {
+		return nil, nil, fault.Invalid("items", "%v", err)
+	}
+	return o, used, nil
+}
+
+func consentOf(c *orderv1.Consent) *order.Consent {
+	if c == nil {
+		return nil
+	}
+	return &order.Consent{TermsVersion: c.GetTermsVersion(), Time: c.GetTime().AsTime()}
 }
 
 func priceIn(p *orderv1.Product, currency string) (money.Amount, bool) {

@@ -59,6 +59,31 @@ func validateCreate(req *orderv1.CreateOrderRequest) error {
 	text(&v, "customer.name", c.GetName(), 0, 100)
 	v.Check(c.GetLocale() == "" || len(c.GetLocale()) <= 35 && locale.MatchString(c.GetLocale()),
 		"customer.locale", "must be a BCP 47 language tag")
+	text(&v, "customer.company", c.GetCompany(), 0, 100)
+	text(&v, "customer.vat_id", c.GetVatId(), 0, 20)
+	v.Check(utf8.ValidString(c.GetAddress()) && utf8.RuneCountInString(c.GetAddress()) <= 300 && strings.Count(c.GetAddress(), "\n") < 5,
+		"customer.address", "must have at most 5 lines and 300 characters")
+	if consent := req.GetConsent(); consent != nil {
+		text(&v, "consent.terms_version", consent.GetTermsVersion(), 0, 40)
+		v.Check(consent.GetTime().IsValid(), "consent.time", "must be the time of the consent")
+	}
+	text(&v, "user_id", req.GetUserId(), 0, maxUserID)
+	v.Check(req.GetPaymentMethod() == "" || slices.Contains(order.WithoutCustomer, req.GetPaymentMethod()),
+		"payment_method", "must be empty or one of %s", strings.Join(order.WithoutCustomer, ", "))
+	validateItems(&v, req)
+	v.Check(len(req.GetMetadata()) <= maxMetadata, "metadata", "must have at most %d pairs", maxMetadata)
+	for key, value := range req.GetMetadata() {
+		if !v.Check(len(req.GetMetadata()) <= maxMetadata, "metadata", "must have at most %d pairs", maxMetadata) {
+			break
+		}
+		text(&v, "metadata key", key, 1, 40)
+		text(&v, "metadata["+key+"]", value, 0, 200)
+	}
+	return v.Err()
+}
+
+// validateItems checks what is ordered, and how it is priced.
+func validateItems(v *fault.Validation, req *orderv1.CreateOrderRequest) {
 	_, known := money.Exponent(req.GetCurrency())
 	v.Check(known, "currency", "must be an ISO 4217 code in upper case")
 	v.Check(len(req.GetItems()) >= 1 && len(req.GetItems()) <= maxItems, "items", "must have 1 to %d entries", maxItems)
@@ -70,18 +95,7 @@ func validateCreate(req *orderv1.CreateOrderRequest) error {
 		v.Check(it.GetQuantity() >= 1 && it.GetQuantity() <= maxQuantity,
 			fmt.Sprintf("items[%d].quantity", i), "must be between 1 and %d", maxQuantity)
 	}
-	text(&v, "user_id", req.GetUserId(), 0, maxUserID)
-	v.Check(req.GetPaymentMethod() == "" || slices.Contains(order.WithoutCustomer, req.GetPaymentMethod()),
-		"payment_method", "must be empty or one of %s", strings.Join(order.WithoutCustomer, ", "))
-	v.Check(len(req.GetMetadata()) <= maxMetadata, "metadata", "must have at most %d pairs", maxMetadata)
-	for key, value := range req.GetMetadata() {
-		if !v.Check(len(req.GetMetadata()) <= maxMetadata, "metadata", "must have at most %d pairs", maxMetadata) {
-			break
-		}
-		text(&v, "metadata key", key, 1, 40)
-		text(&v, "metadata["+key+"]", value, 0, 200)
-	}
-	return v.Err()
+	text(v, "discount_code", req.GetDiscountCode(), 0, 64)
 }
 
 func validateProduct(p *orderv1.Product) error {

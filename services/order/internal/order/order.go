@@ -35,15 +35,19 @@ var resend = backoff.Schedule{
 
 // Order is the stored document.
 type Order struct {
-	ID        string            `json:"id"`
-	Merchant  string            `json:"merchant"`
-	Reference string            `json:"reference,omitempty"`
-	Customer  Customer          `json:"customer"`
-	Lines     []Line            `json:"lines"`
-	Total     money.Amount      `json:"total"`
-	Prepaid   bool              `json:"prepaid,omitempty"`
-	ReturnURL string            `json:"return_url,omitempty"`
-	Metadata  map[string]string `json:"metadata,omitempty"`
+	ID        string       `json:"id"`
+	Merchant  string       `json:"merchant"`
+	Reference string       `json:"reference,omitempty"`
+	Customer  Customer     `json:"customer"`
+	Lines     []Line       `json:"lines"`
+	Total     money.Amount `json:"total"`
+	// DiscountCode and Discount: what made the lines cheaper, and by how much.
+	DiscountCode string            `json:"discount_code,omitempty"`
+	Discount     money.Amount      `json:"discount,omitzero"`
+	Consent      *Consent          `json:"consent,omitempty"`
+	Prepaid      bool              `json:"prepaid,omitempty"`
+	ReturnURL    string            `json:"return_url,omitempty"`
+	Metadata     map[string]string `json:"metadata,omitempty"`
 	// Method is how the merchant collects the money without the customer; empty:
 	// the customer pays.
 	Method string `json:"method,omitempty"`
@@ -98,15 +102,27 @@ type Customer struct {
 	Email  string `json:"email"`
 	Name   string `json:"name,omitempty"`
 	Locale string `json:"locale,omitempty"`
+	// For business customers; the address has several lines.
+	Company string `json:"company,omitempty"`
+	VATID   string `json:"vat_id,omitempty"`
+	Address string `json:"address,omitempty"`
+}
+
+// Consent is what the customer agreed to, and when.
+type Consent struct {
+	TermsVersion string    `json:"terms_version"`
+	Time         time.Time `json:"time"`
 }
 
 // Line is one product as it was when the order was created.
 type Line struct {
-	Product  string                 `json:"product"`
-	Name     string                 `json:"name"`
-	Quantity int64                  `json:"quantity"`
-	Price    money.Amount           `json:"price"`
+	Product  string       `json:"product"`
+	Name     string       `json:"name"`
+	Quantity int64        `json:"quantity"`
+	Price    money.Amount `json:"price"`
+	// Amount is what is charged, after the discount.
 	Amount   money.Amount           `json:"amount"`
+	Discount money.Amount           `json:"discount,omitzero"`
 	Method   orderv1.DeliveryMethod `json:"method"`
 	MailText string                 `json:"mail_text,omitempty"`
 	State    DeliveryState          `json:"state"`
@@ -166,6 +182,26 @@ func NewLine(product, name string, quantity int64, price money.Amount, method or
 		Product: product, Name: name, Quantity: quantity, Price: price, Amount: amount,
 		Method: method, MailText: mailText, State: orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED,
 	}, nil
+}
+
+// Discounted takes an amount off each line.
+func (o *Order) Discounted(code string, off []money.Amount) error {
+	o.DiscountCode = code
+	for i := range off {
+		l := &o.Lines[i]
+		amount, err := l.Amount.Sub(off[i])
+		if err != nil {
+			return fmt.Errorf("discount of line %d: %w", i+1, err)
+		}
+		l.Amount, l.Discount = amount, off[i]
+		if i == 0 {
+			o.Discount.Currency = off[i].Currency
+		}
+		if o.Discount, err = o.Discount.Add(off[i]); err != nil {
+			return fmt.Errorf("discount: %w", err)
+		}
+	}
+	return nil
 }
 
 // Sum adds up the lines' amounts.

@@ -15,12 +15,22 @@ import (
 func (o *Order) View() *orderv1.Order {
 	v := &orderv1.Order{
 		Id: o.ID, MerchantId: o.Merchant, Reference: o.Reference,
-		Customer:     &orderv1.Customer{Email: o.Customer.Email, Name: o.Customer.Name, Locale: o.Customer.Locale},
+		Customer: &orderv1.Customer{
+			Email: o.Customer.Email, Name: o.Customer.Name, Locale: o.Customer.Locale,
+			Company: o.Customer.Company, VatId: o.Customer.VATID, Address: o.Customer.Address,
+		},
+		DiscountCode: o.DiscountCode,
 		Total:        toProto(o.Total),
 		PaymentState: o.Payment, DeliveryState: o.Delivery,
 		Prepaid: o.Prepaid, CreateTime: stamp(o.Created), PaidTime: stamp(o.PaidAt), DeliveredTime: stamp(o.Delivered),
 		ReturnUrl: o.ReturnURL, PaidAttemptId: o.PaidBy, Sequence: o.Sequence, Metadata: o.Metadata,
 		DeliveryProblem: o.DeliveryProblem, PaymentProblem: o.PaymentProblem,
+	}
+	if o.DiscountCode != "" {
+		v.Discount = toProto(o.Discount)
+	}
+	if o.Consent != nil {
+		v.Consent = &orderv1.Consent{TermsVersion: o.Consent.TermsVersion, Time: stamp(o.Consent.Time)}
 	}
 	v.UserId, v.CustomerId = o.User, o.CustomerID
 	if o.Method != "" || !o.Fulfilled.IsZero() {
@@ -48,6 +58,9 @@ func (o *Order) View() *orderv1.Order {
 			Number: int32(i + 1), ProductId: l.Product, Name: l.Name, Quantity: l.Quantity,
 			UnitPrice: toProto(l.Price), Amount: toProto(l.Amount), DeliveryMethod: l.Method, DeliveryState: l.State,
 		})
+		if !l.Discount.IsZero() {
+			v.Lines[i].Discount = toProto(l.Discount)
+		}
 	}
 	return v
 }

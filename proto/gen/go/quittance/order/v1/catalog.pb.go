@@ -9,6 +9,7 @@ package orderv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "quittance/proto/gen/go/quittance/access/v1"
 	reflect "reflect"
 	sync "sync"
@@ -21,6 +22,213 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// Discount is a code that makes orders cheaper.
+type Discount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1–32 of A-Z, 0-9, '-', '_'; customers may write it in small letters.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// Percent taken off each line, 1–100. What is taken off is rounded down to
+	// the minor unit, line by line. Either this or amounts.
+	Percent int32 `protobuf:"varint,2,opt,name=percent,proto3" json:"percent,omitempty"`
+	// Amount taken off the order, one per currency; never more than its price.
+	Amounts []*Money `protobuf:"bytes,3,rep,name=amounts,proto3" json:"amounts,omitempty"`
+	// Only these products become cheaper; empty: all.
+	ProductIds []string `protobuf:"bytes,4,rep,name=product_ids,json=productIds,proto3" json:"product_ids,omitempty"`
+	// When the code is valid; unset: always so far, for ever.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// How many orders may use it, at most 1,000; 0: any number. An order that is
+	// canceled or expires has used it.
+	MaxUses int64 `protobuf:"varint,7,opt,name=max_uses,json=maxUses,proto3" json:"max_uses,omitempty"`
+	// Each e-mail address may use it once.
+	OncePerCustomer bool `protobuf:"varint,8,opt,name=once_per_customer,json=oncePerCustomer,proto3" json:"once_per_customer,omitempty"`
+	// Not valid any more.
+	Archived      bool `protobuf:"varint,9,opt,name=archived,proto3" json:"archived,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Discount) Reset() {
+	*x = Discount{}
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Discount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Discount) ProtoMessage() {}
+
+func (x *Discount) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Discount.ProtoReflect.Descriptor instead.
+func (*Discount) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Discount) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Discount) GetPercent() int32 {
+	if x != nil {
+		return x.Percent
+	}
+	return 0
+}
+
+func (x *Discount) GetAmounts() []*Money {
+	if x != nil {
+		return x.Amounts
+	}
+	return nil
+}
+
+func (x *Discount) GetProductIds() []string {
+	if x != nil {
+		return x.ProductIds
+	}
+	return nil
+}
+
+func (x *Discount) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *Discount) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *Discount) GetMaxUses() int64 {
+	if x != nil {
+		return x.MaxUses
+	}
+	return 0
+}
+
+func (x *Discount) GetOncePerCustomer() bool {
+	if x != nil {
+		return x.OncePerCustomer
+	}
+	return false
+}
+
+func (x *Discount) GetArchived() bool {
+	if x != nil {
+		return x.Archived
+	}
+	return false
+}
+
+type PutDiscountRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Discount      *Discount              `protobuf:"bytes,1,opt,name=discount,proto3" json:"discount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutDiscountRequest) Reset() {
+	*x = PutDiscountRequest{}
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutDiscountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutDiscountRequest) ProtoMessage() {}
+
+func (x *PutDiscountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutDiscountRequest.ProtoReflect.Descriptor instead.
+func (*PutDiscountRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PutDiscountRequest) GetDiscount() *Discount {
+	if x != nil {
+		return x.Discount
+	}
+	return nil
+}
+
+type GetDiscountRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDiscountRequest) Reset() {
+	*x = GetDiscountRequest{}
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDiscountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDiscountRequest) ProtoMessage() {}
+
+func (x *GetDiscountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDiscountRequest.ProtoReflect.Descriptor instead.
+func (*GetDiscountRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetDiscountRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
 
 // Product is something that can be ordered.
 type Product struct {
@@ -43,7 +251,7 @@ type Product struct {
 
 func (x *Product) Reset() {
 	*x = Product{}
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[0]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -55,7 +263,7 @@ func (x *Product) String() string {
 func (*Product) ProtoMessage() {}
 
 func (x *Product) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[0]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -68,7 +276,7 @@ func (x *Product) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Product.ProtoReflect.Descriptor instead.
 func (*Product) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{0}
+	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Product) GetId() string {
@@ -122,7 +330,7 @@ type PutProductRequest struct {
 
 func (x *PutProductRequest) Reset() {
 	*x = PutProductRequest{}
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[1]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -134,7 +342,7 @@ func (x *PutProductRequest) String() string {
 func (*PutProductRequest) ProtoMessage() {}
 
 func (x *PutProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[1]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -147,7 +355,7 @@ func (x *PutProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProductRequest.ProtoReflect.Descriptor instead.
 func (*PutProductRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{1}
+	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PutProductRequest) GetProduct() *Product {
@@ -166,7 +374,7 @@ type GetProductRequest struct {
 
 func (x *GetProductRequest) Reset() {
 	*x = GetProductRequest{}
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -178,7 +386,7 @@ func (x *GetProductRequest) String() string {
 func (*GetProductRequest) ProtoMessage() {}
 
 func (x *GetProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -191,7 +399,7 @@ func (x *GetProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetProductRequest.ProtoReflect.Descriptor instead.
 func (*GetProductRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{2}
+	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetProductRequest) GetProductId() string {
@@ -211,7 +419,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -223,7 +431,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -236,7 +444,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{3}
+	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListProductsRequest) GetPageSize() int32 {
@@ -263,7 +471,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -275,7 +483,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_catalog_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_catalog_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -288,7 +496,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{4}
+	return file_quittance_order_v1_catalog_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListProductsResponse) GetProducts() []*Product {
@@ -309,7 +517,23 @@ var File_quittance_order_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	" quittance/order/v1/catalog.proto\x12\x12quittance.order.v1\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\x1a\x1equittance/order/v1/order.proto\"\xe6\x01\n" +
+	" quittance/order/v1/catalog.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\x1a\x1equittance/order/v1/order.proto\"\xe3\x02\n" +
+	"\bDiscount\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
+	"\apercent\x18\x02 \x01(\x05R\apercent\x123\n" +
+	"\aamounts\x18\x03 \x03(\v2\x19.quittance.order.v1.MoneyR\aamounts\x12\x1f\n" +
+	"\vproduct_ids\x18\x04 \x03(\tR\n" +
+	"productIds\x129\n" +
+	"\n" +
+	"start_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x19\n" +
+	"\bmax_uses\x18\a \x01(\x03R\amaxUses\x12*\n" +
+	"\x11once_per_customer\x18\b \x01(\bR\x0foncePerCustomer\x12\x1a\n" +
+	"\barchived\x18\t \x01(\bR\barchived\"N\n" +
+	"\x12PutDiscountRequest\x128\n" +
+	"\bdiscount\x18\x01 \x01(\v2\x1c.quittance.order.v1.DiscountR\bdiscount\"(\n" +
+	"\x12GetDiscountRequest\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\"\xe6\x01\n" +
 	"\aProduct\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x121\n" +
@@ -328,13 +552,15 @@ const file_quittance_order_v1_catalog_proto_rawDesc = "" +
 	"page_token\x18\x02 \x01(\tR\tpageToken\"w\n" +
 	"\x14ListProductsResponse\x127\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1b.quittance.order.v1.ProductR\bproducts\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xa9\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xdf\x03\n" +
 	"\x0eCatalogService\x12V\n" +
 	"\n" +
 	"PutProduct\x12%.quittance.order.v1.PutProductRequest\x1a\x1b.quittance.order.v1.Product\"\x04\xe8\xe0\x18\x02\x12V\n" +
 	"\n" +
 	"GetProduct\x12%.quittance.order.v1.GetProductRequest\x1a\x1b.quittance.order.v1.Product\"\x04\xe8\xe0\x18\x02\x12g\n" +
-	"\fListProducts\x12'.quittance.order.v1.ListProductsRequest\x1a(.quittance.order.v1.ListProductsResponse\"\x04\xe8\xe0\x18\x02B\xc3\x01\n" +
+	"\fListProducts\x12'.quittance.order.v1.ListProductsRequest\x1a(.quittance.order.v1.ListProductsResponse\"\x04\xe8\xe0\x18\x02\x12Y\n" +
+	"\vPutDiscount\x12&.quittance.order.v1.PutDiscountRequest\x1a\x1c.quittance.order.v1.Discount\"\x04\xe8\xe0\x18\x02\x12Y\n" +
+	"\vGetDiscount\x12&.quittance.order.v1.GetDiscountRequest\x1a\x1c.quittance.order.v1.Discount\"\x04\xe8\xe0\x18\x02B\xc3\x01\n" +
 	"\x16com.quittance.order.v1B\fCatalogProtoP\x01Z1quittance/proto/gen/go/quittance/order/v1;orderv1\xa2\x02\x03QOX\xaa\x02\x12Quittance.Order.V1\xca\x02\x12Quittance\\Order\\V1\xe2\x02\x1eQuittance\\Order\\V1\\GPBMetadata\xea\x02\x14Quittance::Order::V1b\x06proto3"
 
 var (
@@ -349,32 +575,44 @@ func file_quittance_order_v1_catalog_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_catalog_proto_rawDescData
 }
 
-var file_quittance_order_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_quittance_order_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_quittance_order_v1_catalog_proto_goTypes = []any{
-	(*Product)(nil),              // 0: quittance.order.v1.Product
-	(*PutProductRequest)(nil),    // 1: quittance.order.v1.PutProductRequest
-	(*GetProductRequest)(nil),    // 2: quittance.order.v1.GetProductRequest
-	(*ListProductsRequest)(nil),  // 3: quittance.order.v1.ListProductsRequest
-	(*ListProductsResponse)(nil), // 4: quittance.order.v1.ListProductsResponse
-	(*Money)(nil),                // 5: quittance.order.v1.Money
-	(DeliveryMethod)(0),          // 6: quittance.order.v1.DeliveryMethod
+	(*Discount)(nil),              // 0: quittance.order.v1.Discount
+	(*PutDiscountRequest)(nil),    // 1: quittance.order.v1.PutDiscountRequest
+	(*GetDiscountRequest)(nil),    // 2: quittance.order.v1.GetDiscountRequest
+	(*Product)(nil),               // 3: quittance.order.v1.Product
+	(*PutProductRequest)(nil),     // 4: quittance.order.v1.PutProductRequest
+	(*GetProductRequest)(nil),     // 5: quittance.order.v1.GetProductRequest
+	(*ListProductsRequest)(nil),   // 6: quittance.order.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),  // 7: quittance.order.v1.ListProductsResponse
+	(*Money)(nil),                 // 8: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(DeliveryMethod)(0),           // 10: quittance.order.v1.DeliveryMethod
 }
 var file_quittance_order_v1_catalog_proto_depIdxs = []int32{
-	5, // 0: quittance.order.v1.Product.prices:type_name -> quittance.order.v1.Money
-	6, // 1: quittance.order.v1.Product.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
-	0, // 2: quittance.order.v1.PutProductRequest.product:type_name -> quittance.order.v1.Product
-	0, // 3: quittance.order.v1.ListProductsResponse.products:type_name -> quittance.order.v1.Product
-	1, // 4: quittance.order.v1.CatalogService.PutProduct:input_type -> quittance.order.v1.PutProductRequest
-	2, // 5: quittance.order.v1.CatalogService.GetProduct:input_type -> quittance.order.v1.GetProductRequest
-	3, // 6: quittance.order.v1.CatalogService.ListProducts:input_type -> quittance.order.v1.ListProductsRequest
-	0, // 7: quittance.order.v1.CatalogService.PutProduct:output_type -> quittance.order.v1.Product
-	0, // 8: quittance.order.v1.CatalogService.GetProduct:output_type -> quittance.order.v1.Product
-	4, // 9: quittance.order.v1.CatalogService.ListProducts:output_type -> quittance.order.v1.ListProductsResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	8,  // 0: quittance.order.v1.Discount.amounts:type_name -> quittance.order.v1.Money
+	9,  // 1: quittance.order.v1.Discount.start_time:type_name -> google.protobuf.Timestamp
+	9,  // 2: quittance.order.v1.Discount.end_time:type_name -> google.protobuf.Timestamp
+	0,  // 3: quittance.order.v1.PutDiscountRequest.discount:type_name -> quittance.order.v1.Discount
+	8,  // 4: quittance.order.v1.Product.prices:type_name -> quittance.order.v1.Money
+	10, // 5: quittance.order.v1.Product.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
+	3,  // 6: quittance.order.v1.PutProductRequest.product:type_name -> quittance.order.v1.Product
+	3,  // 7: quittance.order.v1.ListProductsResponse.products:type_name -> quittance.order.v1.Product
+	4,  // 8: quittance.order.v1.CatalogService.PutProduct:input_type -> quittance.order.v1.PutProductRequest
+	5,  // 9: quittance.order.v1.CatalogService.GetProduct:input_type -> quittance.order.v1.GetProductRequest
+	6,  // 10: quittance.order.v1.CatalogService.ListProducts:input_type -> quittance.order.v1.ListProductsRequest
+	1,  // 11: quittance.order.v1.CatalogService.PutDiscount:input_type -> quittance.order.v1.PutDiscountRequest
+	2,  // 12: quittance.order.v1.CatalogService.GetDiscount:input_type -> quittance.order.v1.GetDiscountRequest
+	3,  // 13: quittance.order.v1.CatalogService.PutProduct:output_type -> quittance.order.v1.Product
+	3,  // 14: quittance.order.v1.CatalogService.GetProduct:output_type -> quittance.order.v1.Product
+	7,  // 15: quittance.order.v1.CatalogService.ListProducts:output_type -> quittance.order.v1.ListProductsResponse
+	0,  // 16: quittance.order.v1.CatalogService.PutDiscount:output_type -> quittance.order.v1.Discount
+	0,  // 17: quittance.order.v1.CatalogService.GetDiscount:output_type -> quittance.order.v1.Discount
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_catalog_proto_init() }
@@ -390,7 +628,7 @@ func file_quittance_order_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_catalog_proto_rawDesc), len(file_quittance_order_v1_catalog_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

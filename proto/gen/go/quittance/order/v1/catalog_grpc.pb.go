@@ -22,6 +22,8 @@ const (
 	CatalogService_PutProduct_FullMethodName   = "/quittance.order.v1.CatalogService/PutProduct"
 	CatalogService_GetProduct_FullMethodName   = "/quittance.order.v1.CatalogService/GetProduct"
 	CatalogService_ListProducts_FullMethodName = "/quittance.order.v1.CatalogService/ListProducts"
+	CatalogService_PutDiscount_FullMethodName  = "/quittance.order.v1.CatalogService/PutDiscount"
+	CatalogService_GetDiscount_FullMethodName  = "/quittance.order.v1.CatalogService/GetDiscount"
 )
 
 // CatalogServiceClient is the client API for CatalogService service.
@@ -34,6 +36,10 @@ type CatalogServiceClient interface {
 	PutProduct(ctx context.Context, in *PutProductRequest, opts ...grpc.CallOption) (*Product, error)
 	GetProduct(ctx context.Context, in *GetProductRequest, opts ...grpc.CallOption) (*Product, error)
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
+	// PutDiscount creates or replaces a discount. Orders keep what they got.
+	PutDiscount(ctx context.Context, in *PutDiscountRequest, opts ...grpc.CallOption) (*Discount, error)
+	// GetDiscount reads a discount by its code.
+	GetDiscount(ctx context.Context, in *GetDiscountRequest, opts ...grpc.CallOption) (*Discount, error)
 }
 
 type catalogServiceClient struct {
@@ -74,6 +80,26 @@ func (c *catalogServiceClient) ListProducts(ctx context.Context, in *ListProduct
 	return out, nil
 }
 
+func (c *catalogServiceClient) PutDiscount(ctx context.Context, in *PutDiscountRequest, opts ...grpc.CallOption) (*Discount, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Discount)
+	err := c.cc.Invoke(ctx, CatalogService_PutDiscount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *catalogServiceClient) GetDiscount(ctx context.Context, in *GetDiscountRequest, opts ...grpc.CallOption) (*Discount, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Discount)
+	err := c.cc.Invoke(ctx, CatalogService_GetDiscount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CatalogServiceServer is the server API for CatalogService service.
 // All implementations must embed UnimplementedCatalogServiceServer
 // for forward compatibility.
@@ -84,6 +110,10 @@ type CatalogServiceServer interface {
 	PutProduct(context.Context, *PutProductRequest) (*Product, error)
 	GetProduct(context.Context, *GetProductRequest) (*Product, error)
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
+	// PutDiscount creates or replaces a discount. Orders keep what they got.
+	PutDiscount(context.Context, *PutDiscountRequest) (*Discount, error)
+	// GetDiscount reads a discount by its code.
+	GetDiscount(context.Context, *GetDiscountRequest) (*Discount, error)
 	mustEmbedUnimplementedCatalogServiceServer()
 }
 
@@ -102,6 +132,12 @@ func (UnimplementedCatalogServiceServer) GetProduct(context.Context, *GetProduct
 }
 func (UnimplementedCatalogServiceServer) ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListProducts not implemented")
+}
+func (UnimplementedCatalogServiceServer) PutDiscount(context.Context, *PutDiscountRequest) (*Discount, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutDiscount not implemented")
+}
+func (UnimplementedCatalogServiceServer) GetDiscount(context.Context, *GetDiscountRequest) (*Discount, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDiscount not implemented")
 }
 func (UnimplementedCatalogServiceServer) mustEmbedUnimplementedCatalogServiceServer() {}
 func (UnimplementedCatalogServiceServer) testEmbeddedByValue()                        {}
@@ -178,6 +214,42 @@ func _CatalogService_ListProducts_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CatalogService_PutDiscount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutDiscountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).PutDiscount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_PutDiscount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).PutDiscount(ctx, req.(*PutDiscountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CatalogService_GetDiscount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDiscountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).GetDiscount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_GetDiscount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).GetDiscount(ctx, req.(*GetDiscountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CatalogService_ServiceDesc is the grpc.ServiceDesc for CatalogService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -196,6 +268,14 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListProducts",
 			Handler:    _CatalogService_ListProducts_Handler,
+		},
+		{
+			MethodName: "PutDiscount",
+			Handler:    _CatalogService_PutDiscount_Handler,
+		},
+		{
+			MethodName: "GetDiscount",
+			Handler:    _CatalogService_GetDiscount_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

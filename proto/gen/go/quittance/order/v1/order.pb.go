@@ -324,8 +324,10 @@ type Line struct {
 	Amount         *Money         `protobuf:"bytes,6,opt,name=amount,proto3" json:"amount,omitempty"`
 	DeliveryMethod DeliveryMethod `protobuf:"varint,7,opt,name=delivery_method,json=deliveryMethod,proto3,enum=quittance.order.v1.DeliveryMethod" json:"delivery_method,omitempty"`
 	DeliveryState  DeliveryState  `protobuf:"varint,8,opt,name=delivery_state,json=deliveryState,proto3,enum=quittance.order.v1.DeliveryState" json:"delivery_state,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Taken off by a discount; amount is what is left.
+	Discount      *Money `protobuf:"bytes,13,opt,name=discount,proto3" json:"discount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Line) Reset() {
@@ -414,13 +416,25 @@ func (x *Line) GetDeliveryState() DeliveryState {
 	return DeliveryState_DELIVERY_STATE_UNSPECIFIED
 }
 
+func (x *Line) GetDiscount() *Money {
+	if x != nil {
+		return x.Discount
+	}
+	return nil
+}
+
 // Customer is who buys.
 type Customer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Email string                 `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
 	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// BCP 47 tag, "en" if empty.
-	Locale        string `protobuf:"bytes,3,opt,name=locale,proto3" json:"locale,omitempty"`
+	Locale string `protobuf:"bytes,3,opt,name=locale,proto3" json:"locale,omitempty"`
+	// For business customers: at most 100 and 20 characters.
+	Company string `protobuf:"bytes,7,opt,name=company,proto3" json:"company,omitempty"`
+	VatId   string `protobuf:"bytes,8,opt,name=vat_id,json=vatId,proto3" json:"vat_id,omitempty"`
+	// Postal address as the customer wrote it: at most 5 lines, 300 characters.
+	Address       string `protobuf:"bytes,9,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -472,6 +486,27 @@ func (x *Customer) GetName() string {
 func (x *Customer) GetLocale() string {
 	if x != nil {
 		return x.Locale
+	}
+	return ""
+}
+
+func (x *Customer) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *Customer) GetVatId() string {
+	if x != nil {
+		return x.VatId
+	}
+	return ""
+}
+
+func (x *Customer) GetAddress() string {
+	if x != nil {
+		return x.Address
 	}
 	return ""
 }
@@ -587,7 +622,12 @@ type Order struct {
 	// The merchant's own id of the logged-in user who bought, empty if not known.
 	UserId string `protobuf:"bytes,28,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// Customer that AssignUser connected, empty before that.
-	CustomerId    string `protobuf:"bytes,29,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	CustomerId string `protobuf:"bytes,29,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The discount that the order got: its code, and what it took off in total.
+	DiscountCode string `protobuf:"bytes,34,opt,name=discount_code,json=discountCode,proto3" json:"discount_code,omitempty"`
+	Discount     *Money `protobuf:"bytes,35,opt,name=discount,proto3" json:"discount,omitempty"`
+	// What the customer agreed to, if it was recorded.
+	Consent       *Consent `protobuf:"bytes,36,opt,name=consent,proto3" json:"consent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -804,6 +844,27 @@ func (x *Order) GetCustomerId() string {
 	return ""
 }
 
+func (x *Order) GetDiscountCode() string {
+	if x != nil {
+		return x.DiscountCode
+	}
+	return ""
+}
+
+func (x *Order) GetDiscount() *Money {
+	if x != nil {
+		return x.Discount
+	}
+	return nil
+}
+
+func (x *Order) GetConsent() *Consent {
+	if x != nil {
+		return x.Consent
+	}
+	return nil
+}
+
 // Fulfillment is how far the fulfilment URL brought an order.
 type Fulfillment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -882,6 +943,10 @@ type CreateOrderRequest struct {
 	// neither fulfilment URL nor pay page takes a payment. Empty: the customer
 	// pays.
 	PaymentMethod string `protobuf:"bytes,10,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
+	// A discount's code, empty for none.
+	DiscountCode string `protobuf:"bytes,12,opt,name=discount_code,json=discountCode,proto3" json:"discount_code,omitempty"`
+	// What the customer agreed to, where the storefront asked.
+	Consent       *Consent `protobuf:"bytes,13,opt,name=consent,proto3" json:"consent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -986,6 +1051,75 @@ func (x *CreateOrderRequest) GetPaymentMethod() string {
 	return ""
 }
 
+func (x *CreateOrderRequest) GetDiscountCode() string {
+	if x != nil {
+		return x.DiscountCode
+	}
+	return ""
+}
+
+func (x *CreateOrderRequest) GetConsent() *Consent {
+	if x != nil {
+		return x.Consent
+	}
+	return nil
+}
+
+// Consent is a customer's agreement to the terms of sale and to the processing
+// of personal data as the merchant's privacy notice describes it.
+type Consent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Version of both texts, at most 40 characters.
+	TermsVersion  string                 `protobuf:"bytes,1,opt,name=terms_version,json=termsVersion,proto3" json:"terms_version,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Consent) Reset() {
+	*x = Consent{}
+	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Consent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Consent) ProtoMessage() {}
+
+func (x *Consent) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Consent.ProtoReflect.Descriptor instead.
+func (*Consent) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Consent) GetTermsVersion() string {
+	if x != nil {
+		return x.TermsVersion
+	}
+	return ""
+}
+
+func (x *Consent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
 // OrderItem asks for a quantity of a product.
 type OrderItem struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -998,7 +1132,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1010,7 +1144,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1023,7 +1157,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OrderItem) GetProductId() string {
@@ -1040,6 +1174,50 @@ func (x *OrderItem) GetQuantity() int64 {
 	return 0
 }
 
+type PriceOrderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *CreateOrderRequest    `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PriceOrderRequest) Reset() {
+	*x = PriceOrderRequest{}
+	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PriceOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PriceOrderRequest) ProtoMessage() {}
+
+func (x *PriceOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PriceOrderRequest.ProtoReflect.Descriptor instead.
+func (*PriceOrderRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PriceOrderRequest) GetOrder() *CreateOrderRequest {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
 type GetOrderRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
@@ -1049,7 +1227,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1239,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1252,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{7}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetOrderRequest) GetOrderId() string {
@@ -1095,7 +1273,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1285,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1298,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{8}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListOrdersRequest) GetPageSize() int32 {
@@ -1147,7 +1325,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1337,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1350,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{9}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -1198,7 +1376,7 @@ type WatchOrderRequest struct {
 
 func (x *WatchOrderRequest) Reset() {
 	*x = WatchOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1388,7 @@ func (x *WatchOrderRequest) String() string {
 func (*WatchOrderRequest) ProtoMessage() {}
 
 func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1401,7 @@ func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderRequest.ProtoReflect.Descriptor instead.
 func (*WatchOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{10}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchOrderRequest) GetOrderId() string {
@@ -1249,7 +1427,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1439,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1452,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{11}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListEventsRequest) GetPageSize() int32 {
@@ -1323,7 +1501,7 @@ type PublicEvent struct {
 
 func (x *PublicEvent) Reset() {
 	*x = PublicEvent{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1513,7 @@ func (x *PublicEvent) String() string {
 func (*PublicEvent) ProtoMessage() {}
 
 func (x *PublicEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1526,7 @@ func (x *PublicEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublicEvent.ProtoReflect.Descriptor instead.
 func (*PublicEvent) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{12}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PublicEvent) GetId() string {
@@ -1412,7 +1590,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1602,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1615,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{13}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListEventsResponse) GetEvents() []*PublicEvent {
@@ -1470,7 +1648,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1660,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1673,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{14}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CancelOrderRequest) GetOrderId() string {
@@ -1515,7 +1693,7 @@ type ResolveHoldRequest struct {
 
 func (x *ResolveHoldRequest) Reset() {
 	*x = ResolveHoldRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1527,7 +1705,7 @@ func (x *ResolveHoldRequest) String() string {
 func (*ResolveHoldRequest) ProtoMessage() {}
 
 func (x *ResolveHoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1540,7 +1718,7 @@ func (x *ResolveHoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveHoldRequest.ProtoReflect.Descriptor instead.
 func (*ResolveHoldRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{15}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResolveHoldRequest) GetOrderId() string {
@@ -1574,7 +1752,7 @@ type RefundOrderRequest struct {
 
 func (x *RefundOrderRequest) Reset() {
 	*x = RefundOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1586,7 +1764,7 @@ func (x *RefundOrderRequest) String() string {
 func (*RefundOrderRequest) ProtoMessage() {}
 
 func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1599,7 +1777,7 @@ func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderRequest.ProtoReflect.Descriptor instead.
 func (*RefundOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{16}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RefundOrderRequest) GetOrderId() string {
@@ -1646,7 +1824,7 @@ type CapturePaymentRequest struct {
 
 func (x *CapturePaymentRequest) Reset() {
 	*x = CapturePaymentRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1658,7 +1836,7 @@ func (x *CapturePaymentRequest) String() string {
 func (*CapturePaymentRequest) ProtoMessage() {}
 
 func (x *CapturePaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1671,7 +1849,7 @@ func (x *CapturePaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapturePaymentRequest.ProtoReflect.Descriptor instead.
 func (*CapturePaymentRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{17}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CapturePaymentRequest) GetOrderId() string {
@@ -1685,7 +1863,7 @@ var File_quittance_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x1equittance/order/v1/order.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a!quittance/order/v1/customer.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\"\xf1\x02\n" +
+	"\x1equittance/order/v1/order.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a!quittance/order/v1/customer.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\"\xa8\x03\n" +
 	"\x04Line\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x1d\n" +
 	"\n" +
@@ -1696,17 +1874,21 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"unit_price\x18\x05 \x01(\v2\x19.quittance.order.v1.MoneyR\tunitPrice\x121\n" +
 	"\x06amount\x18\x06 \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x12K\n" +
 	"\x0fdelivery_method\x18\a \x01(\x0e2\".quittance.order.v1.DeliveryMethodR\x0edeliveryMethod\x12H\n" +
-	"\x0edelivery_state\x18\b \x01(\x0e2!.quittance.order.v1.DeliveryStateR\rdeliveryState\"L\n" +
+	"\x0edelivery_state\x18\b \x01(\x0e2!.quittance.order.v1.DeliveryStateR\rdeliveryState\x125\n" +
+	"\bdiscount\x18\r \x01(\v2\x19.quittance.order.v1.MoneyR\bdiscount\"\x97\x01\n" +
 	"\bCustomer\x12\x14\n" +
 	"\x05email\x18\x01 \x01(\tR\x05email\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
-	"\x06locale\x18\x03 \x01(\tR\x06locale\"\xb3\x01\n" +
+	"\x06locale\x18\x03 \x01(\tR\x06locale\x12\x18\n" +
+	"\acompany\x18\a \x01(\tR\acompany\x12\x15\n" +
+	"\x06vat_id\x18\b \x01(\tR\x05vatId\x12\x18\n" +
+	"\aaddress\x18\t \x01(\tR\aaddress\"\xb3\x01\n" +
 	"\x04Hold\x126\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1e.quittance.order.v1.HoldReasonR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x12<\n" +
-	"\bdecision\x18\x04 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\xff\t\n" +
+	"\bdecision\x18\x04 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\x92\v\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +
@@ -1740,13 +1922,16 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\vfulfillment\x18\x1b \x01(\v2\x1f.quittance.order.v1.FulfillmentR\vfulfillment\x12\x17\n" +
 	"\auser_id\x18\x1c \x01(\tR\x06userId\x12\x1f\n" +
 	"\vcustomer_id\x18\x1d \x01(\tR\n" +
-	"customerId\x1a;\n" +
+	"customerId\x12#\n" +
+	"\rdiscount_code\x18\" \x01(\tR\fdiscountCode\x125\n" +
+	"\bdiscount\x18# \x01(\v2\x19.quittance.order.v1.MoneyR\bdiscount\x125\n" +
+	"\aconsent\x18$ \x01(\v2\x1b.quittance.order.v1.ConsentR\aconsent\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"s\n" +
 	"\vFulfillment\x12%\n" +
 	"\x0epayment_method\x18\x01 \x01(\tR\rpaymentMethod\x12=\n" +
-	"\ffulfill_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vfulfillTime\"\xee\x03\n" +
+	"\ffulfill_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vfulfillTime\"\xca\x04\n" +
 	"\x12CreateOrderRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\tR\treference\x128\n" +
@@ -1759,14 +1944,21 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\bmetadata\x18\b \x03(\v24.quittance.order.v1.CreateOrderRequest.MetadataEntryR\bmetadata\x12\x17\n" +
 	"\auser_id\x18\t \x01(\tR\x06userId\x12%\n" +
 	"\x0epayment_method\x18\n" +
-	" \x01(\tR\rpaymentMethod\x1a;\n" +
+	" \x01(\tR\rpaymentMethod\x12#\n" +
+	"\rdiscount_code\x18\f \x01(\tR\fdiscountCode\x125\n" +
+	"\aconsent\x18\r \x01(\v2\x1b.quittance.order.v1.ConsentR\aconsent\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"F\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
+	"\aConsent\x12#\n" +
+	"\rterms_version\x18\x01 \x01(\tR\ftermsVersion\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"F\n" +
 	"\tOrderItem\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\x03R\bquantity\",\n" +
+	"\bquantity\x18\x02 \x01(\x03R\bquantity\"Q\n" +
+	"\x11PriceOrderRequest\x12<\n" +
+	"\x05order\x18\x01 \x01(\v2&.quittance.order.v1.CreateOrderRequestR\x05order\",\n" +
 	"\x0fGetOrderRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\"O\n" +
 	"\x11ListOrdersRequest\x12\x1b\n" +
@@ -1840,9 +2032,11 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\fHoldDecision\x12\x1d\n" +
 	"\x19HOLD_DECISION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14HOLD_DECISION_ACCEPT\x10\x01\x12\x18\n" +
-	"\x14HOLD_DECISION_REFUND\x10\x022\x9f\a\n" +
+	"\x14HOLD_DECISION_REFUND\x10\x022\xf5\a\n" +
 	"\fOrderService\x12V\n" +
-	"\vCreateOrder\x12&.quittance.order.v1.CreateOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12P\n" +
+	"\vCreateOrder\x12&.quittance.order.v1.CreateOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12T\n" +
+	"\n" +
+	"PriceOrder\x12%.quittance.order.v1.PriceOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12P\n" +
 	"\bGetOrder\x12#.quittance.order.v1.GetOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12a\n" +
 	"\n" +
 	"ListOrders\x12%.quittance.order.v1.ListOrdersRequest\x1a&.quittance.order.v1.ListOrdersResponse\"\x04\xe8\xe0\x18\x02\x12V\n" +
@@ -1872,7 +2066,7 @@ func file_quittance_order_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_quittance_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_quittance_order_v1_order_proto_goTypes = []any{
 	(PaymentState)(0),             // 0: quittance.order.v1.PaymentState
 	(DeliveryState)(0),            // 1: quittance.order.v1.DeliveryState
@@ -1885,83 +2079,93 @@ var file_quittance_order_v1_order_proto_goTypes = []any{
 	(*Order)(nil),                 // 8: quittance.order.v1.Order
 	(*Fulfillment)(nil),           // 9: quittance.order.v1.Fulfillment
 	(*CreateOrderRequest)(nil),    // 10: quittance.order.v1.CreateOrderRequest
-	(*OrderItem)(nil),             // 11: quittance.order.v1.OrderItem
-	(*GetOrderRequest)(nil),       // 12: quittance.order.v1.GetOrderRequest
-	(*ListOrdersRequest)(nil),     // 13: quittance.order.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 14: quittance.order.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),     // 15: quittance.order.v1.WatchOrderRequest
-	(*ListEventsRequest)(nil),     // 16: quittance.order.v1.ListEventsRequest
-	(*PublicEvent)(nil),           // 17: quittance.order.v1.PublicEvent
-	(*ListEventsResponse)(nil),    // 18: quittance.order.v1.ListEventsResponse
-	(*CancelOrderRequest)(nil),    // 19: quittance.order.v1.CancelOrderRequest
-	(*ResolveHoldRequest)(nil),    // 20: quittance.order.v1.ResolveHoldRequest
-	(*RefundOrderRequest)(nil),    // 21: quittance.order.v1.RefundOrderRequest
-	(*CapturePaymentRequest)(nil), // 22: quittance.order.v1.CapturePaymentRequest
-	nil,                           // 23: quittance.order.v1.Order.MetadataEntry
-	nil,                           // 24: quittance.order.v1.CreateOrderRequest.MetadataEntry
-	(*Money)(nil),                 // 25: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
-	(*Operation)(nil),             // 27: quittance.order.v1.Operation
-	(*AssignUserRequest)(nil),     // 28: quittance.order.v1.AssignUserRequest
-	(*AssignUserResponse)(nil),    // 29: quittance.order.v1.AssignUserResponse
+	(*Consent)(nil),               // 11: quittance.order.v1.Consent
+	(*OrderItem)(nil),             // 12: quittance.order.v1.OrderItem
+	(*PriceOrderRequest)(nil),     // 13: quittance.order.v1.PriceOrderRequest
+	(*GetOrderRequest)(nil),       // 14: quittance.order.v1.GetOrderRequest
+	(*ListOrdersRequest)(nil),     // 15: quittance.order.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),    // 16: quittance.order.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),     // 17: quittance.order.v1.WatchOrderRequest
+	(*ListEventsRequest)(nil),     // 18: quittance.order.v1.ListEventsRequest
+	(*PublicEvent)(nil),           // 19: quittance.order.v1.PublicEvent
+	(*ListEventsResponse)(nil),    // 20: quittance.order.v1.ListEventsResponse
+	(*CancelOrderRequest)(nil),    // 21: quittance.order.v1.CancelOrderRequest
+	(*ResolveHoldRequest)(nil),    // 22: quittance.order.v1.ResolveHoldRequest
+	(*RefundOrderRequest)(nil),    // 23: quittance.order.v1.RefundOrderRequest
+	(*CapturePaymentRequest)(nil), // 24: quittance.order.v1.CapturePaymentRequest
+	nil,                           // 25: quittance.order.v1.Order.MetadataEntry
+	nil,                           // 26: quittance.order.v1.CreateOrderRequest.MetadataEntry
+	(*Money)(nil),                 // 27: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*Operation)(nil),             // 29: quittance.order.v1.Operation
+	(*AssignUserRequest)(nil),     // 30: quittance.order.v1.AssignUserRequest
+	(*AssignUserResponse)(nil),    // 31: quittance.order.v1.AssignUserResponse
 }
 var file_quittance_order_v1_order_proto_depIdxs = []int32{
-	25, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
-	25, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
+	27, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
+	27, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
 	3,  // 2: quittance.order.v1.Line.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
 	1,  // 3: quittance.order.v1.Line.delivery_state:type_name -> quittance.order.v1.DeliveryState
-	2,  // 4: quittance.order.v1.Hold.reason:type_name -> quittance.order.v1.HoldReason
-	4,  // 5: quittance.order.v1.Hold.decision:type_name -> quittance.order.v1.HoldDecision
-	6,  // 6: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
-	5,  // 7: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
-	25, // 8: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
-	0,  // 9: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
-	1,  // 10: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
-	7,  // 11: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
-	26, // 12: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	26, // 13: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
-	26, // 14: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
-	25, // 15: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
-	25, // 16: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
-	23, // 17: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
-	27, // 18: quittance.order.v1.Order.operations:type_name -> quittance.order.v1.Operation
-	9,  // 19: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
-	26, // 20: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
-	6,  // 21: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
-	11, // 22: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
-	24, // 23: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
-	8,  // 24: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
-	26, // 25: quittance.order.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	26, // 26: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
-	8,  // 27: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
-	17, // 28: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
-	4,  // 29: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
-	25, // 30: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
-	10, // 31: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
-	12, // 32: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
-	13, // 33: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
-	15, // 34: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
-	16, // 35: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
-	28, // 36: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
-	19, // 37: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
-	20, // 38: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
-	21, // 39: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
-	22, // 40: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
-	8,  // 41: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
-	8,  // 42: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
-	14, // 43: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
-	8,  // 44: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
-	18, // 45: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
-	29, // 46: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
-	8,  // 47: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
-	8,  // 48: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
-	8,  // 49: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
-	8,  // 50: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
-	41, // [41:51] is the sub-list for method output_type
-	31, // [31:41] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	27, // 4: quittance.order.v1.Line.discount:type_name -> quittance.order.v1.Money
+	2,  // 5: quittance.order.v1.Hold.reason:type_name -> quittance.order.v1.HoldReason
+	4,  // 6: quittance.order.v1.Hold.decision:type_name -> quittance.order.v1.HoldDecision
+	6,  // 7: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
+	5,  // 8: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
+	27, // 9: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
+	0,  // 10: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
+	1,  // 11: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
+	7,  // 12: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
+	28, // 13: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	28, // 14: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
+	28, // 15: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
+	27, // 16: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
+	27, // 17: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
+	25, // 18: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
+	29, // 19: quittance.order.v1.Order.operations:type_name -> quittance.order.v1.Operation
+	9,  // 20: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
+	27, // 21: quittance.order.v1.Order.discount:type_name -> quittance.order.v1.Money
+	11, // 22: quittance.order.v1.Order.consent:type_name -> quittance.order.v1.Consent
+	28, // 23: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
+	6,  // 24: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
+	12, // 25: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
+	26, // 26: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
+	11, // 27: quittance.order.v1.CreateOrderRequest.consent:type_name -> quittance.order.v1.Consent
+	28, // 28: quittance.order.v1.Consent.time:type_name -> google.protobuf.Timestamp
+	10, // 29: quittance.order.v1.PriceOrderRequest.order:type_name -> quittance.order.v1.CreateOrderRequest
+	8,  // 30: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
+	28, // 31: quittance.order.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	28, // 32: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
+	8,  // 33: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
+	19, // 34: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
+	4,  // 35: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
+	27, // 36: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
+	10, // 37: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
+	13, // 38: quittance.order.v1.OrderService.PriceOrder:input_type -> quittance.order.v1.PriceOrderRequest
+	14, // 39: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
+	15, // 40: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
+	17, // 41: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
+	18, // 42: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
+	30, // 43: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
+	21, // 44: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
+	22, // 45: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
+	23, // 46: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
+	24, // 47: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
+	8,  // 48: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
+	8,  // 49: quittance.order.v1.OrderService.PriceOrder:output_type -> quittance.order.v1.Order
+	8,  // 50: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
+	16, // 51: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
+	8,  // 52: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
+	20, // 53: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
+	31, // 54: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
+	8,  // 55: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
+	8,  // 56: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
+	8,  // 57: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
+	8,  // 58: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
+	48, // [48:59] is the sub-list for method output_type
+	37, // [37:48] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_order_proto_init() }
@@ -1978,7 +2182,7 @@ func file_quittance_order_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_order_proto_rawDesc), len(file_quittance_order_v1_order_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

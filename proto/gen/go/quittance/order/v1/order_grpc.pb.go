@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	OrderService_CreateOrder_FullMethodName    = "/quittance.order.v1.OrderService/CreateOrder"
+	OrderService_PriceOrder_FullMethodName     = "/quittance.order.v1.OrderService/PriceOrder"
 	OrderService_GetOrder_FullMethodName       = "/quittance.order.v1.OrderService/GetOrder"
 	OrderService_ListOrders_FullMethodName     = "/quittance.order.v1.OrderService/ListOrders"
 	OrderService_WatchOrder_FullMethodName     = "/quittance.order.v1.OrderService/WatchOrder"
@@ -40,6 +41,9 @@ type OrderServiceClient interface {
 	// CreateOrder stores an order. The same idempotency key with the same request
 	// gives the same order; with another request FAILED_PRECONDITION.
 	CreateOrder(ctx context.Context, in *CreateOrderRequest, opts ...grpc.CallOption) (*Order, error)
+	// PriceOrder says what CreateOrder would make of a request, and stores
+	// nothing. The idempotency key and the customer may be missing.
+	PriceOrder(ctx context.Context, in *PriceOrderRequest, opts ...grpc.CallOption) (*Order, error)
 	// GetOrder reads one order of the calling merchant, NOT_FOUND otherwise.
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*Order, error)
 	// ListOrders pages through the merchant's orders, newest first.
@@ -83,6 +87,16 @@ func (c *orderServiceClient) CreateOrder(ctx context.Context, in *CreateOrderReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Order)
 	err := c.cc.Invoke(ctx, OrderService_CreateOrder_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) PriceOrder(ctx context.Context, in *PriceOrderRequest, opts ...grpc.CallOption) (*Order, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Order)
+	err := c.cc.Invoke(ctx, OrderService_PriceOrder_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +211,9 @@ type OrderServiceServer interface {
 	// CreateOrder stores an order. The same idempotency key with the same request
 	// gives the same order; with another request FAILED_PRECONDITION.
 	CreateOrder(context.Context, *CreateOrderRequest) (*Order, error)
+	// PriceOrder says what CreateOrder would make of a request, and stores
+	// nothing. The idempotency key and the customer may be missing.
+	PriceOrder(context.Context, *PriceOrderRequest) (*Order, error)
 	// GetOrder reads one order of the calling merchant, NOT_FOUND otherwise.
 	GetOrder(context.Context, *GetOrderRequest) (*Order, error)
 	// ListOrders pages through the merchant's orders, newest first.
@@ -238,6 +255,9 @@ type UnimplementedOrderServiceServer struct{}
 
 func (UnimplementedOrderServiceServer) CreateOrder(context.Context, *CreateOrderRequest) (*Order, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) PriceOrder(context.Context, *PriceOrderRequest) (*Order, error) {
+	return nil, status.Error(codes.Unimplemented, "method PriceOrder not implemented")
 }
 func (UnimplementedOrderServiceServer) GetOrder(context.Context, *GetOrderRequest) (*Order, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOrder not implemented")
@@ -301,6 +321,24 @@ func _OrderService_CreateOrder_Handler(srv interface{}, ctx context.Context, dec
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(OrderServiceServer).CreateOrder(ctx, req.(*CreateOrderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_PriceOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PriceOrderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).PriceOrder(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_PriceOrder_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).PriceOrder(ctx, req.(*PriceOrderRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -470,6 +508,10 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateOrder",
 			Handler:    _OrderService_CreateOrder_Handler,
+		},
+		{
+			MethodName: "PriceOrder",
+			Handler:    _OrderService_PriceOrder_Handler,
 		},
 		{
 			MethodName: "GetOrder",
