@@ -21,6 +21,7 @@ import (
 	"quittance/services/payment-redirect/internal/edge"
 	"quittance/services/payment-redirect/internal/fulfillments"
 	"quittance/services/payment-redirect/internal/handle"
+	"quittance/services/payment-redirect/internal/sessions"
 )
 
 // Name is the service's name on the bus and in logs.
@@ -100,11 +101,16 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 
 	checkout := &edge.Checkout{
 		Attempts: as, Fulfillments: fs, Orders: orderv1.NewReferenceServiceClient(orders), Reference: ref,
+		Placing: orderv1.NewOrderServiceClient(orders), Keyring: d.Keyring,
 		Providers: registry.New(&http.Client{}), PublicURL: publicURL, CallbackURL: callbackURL,
 		AccessFor: cfg.AccessFor,
 	}
 	as.CreateBy(checkout.Create)
-	pages, err := edge.NewPages(checkout, cfg.ReturnWait)
+	ss, err := sessions.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := edge.NewPages(checkout, ss, cfg.ReturnWait)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"quittance/pkg/provider"
 	"quittance/pkg/provider/registry"
 	"quittance/pkg/reference"
+	"quittance/pkg/seal"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/payment-redirect/internal/attempt"
 	"quittance/services/payment-redirect/internal/attempts"
@@ -29,7 +30,10 @@ type Checkout struct {
 	Fulfillments *fulfillments.Fulfillments
 	Orders       Orders
 	Reference    *reference.Copy
-	Providers    *registry.Registry
+	Placing      Placing
+	// Keyring makes the signatures of checkout links.
+	Keyring   *seal.Keyring
+	Providers *registry.Registry
 	// Stock tells what can be delivered; nil: nobody can tell.
 	Stock Stock
 	// AccessFor is how long after a payment its customer's access token holds.

@@ -29,6 +29,8 @@ type orders struct {
 	mu   sync.Mutex
 	byID map[string]*orderv1.Order
 	down bool
+	// lose loses the answer of the next order created.
+	lose bool
 }
 
 // serve runs the server and returns a connection to it.

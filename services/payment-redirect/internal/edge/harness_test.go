@@ -45,6 +45,7 @@ import (
 	"quittance/services/payment-redirect/internal/edge"
 	"quittance/services/payment-redirect/internal/fulfillments"
 	"quittance/services/payment-redirect/internal/handle"
+	"quittance/services/payment-redirect/internal/sessions"
 )
 
 const (
@@ -62,6 +63,7 @@ type world struct {
 	orders   *orders
 	attempts *attempts.Attempts
 	payments *edge.Payments
+	checkout *edge.Checkout
 	ref      *reference.Copy
 	keys     *seal.Keyring
 	bus      *watched
@@ -97,12 +99,17 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	checkout := &edge.Checkout{
-		Attempts: w.attempts, Fulfillments: filled, AccessFor: time.Hour, Orders: client, Reference: w.ref, PublicURL: publicURL, CallbackURL: "https://in.example.org",
+		Attempts: w.attempts, Fulfillments: filled, AccessFor: time.Hour, Orders: client, Keyring: w.keys, Placing: w.orders, Reference: w.ref, PublicURL: publicURL, CallbackURL: "https://in.example.org",
 		Providers: registry.Of(flexpay.New(http.DefaultClient), offline.New(), paper{}, &w.clerk),
 	}
+	w.checkout = checkout
 	w.attempts.CreateBy(checkout.Create)
 	w.payments = &edge.Payments{Checkout: checkout}
-	pages, err := edge.NewPages(checkout, returnWait)
+	ss, err := sessions.Open(t.Context(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := edge.NewPages(checkout, ss, returnWait)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"quittance/pkg/fault"
 	"quittance/pkg/web"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	"quittance/services/payment-redirect/internal/sessions"
 )
 
 // lookupWait is how long a page waits for other services and the store.
@@ -23,6 +24,7 @@ var token = regexp.MustCompile(`^[A-Za-z0-9_-]{16,100}$`)
 // Pages are what customers see.
 type Pages struct {
 	checkout *Checkout
+	sessions *sessions.Sessions
 	// prefix is the path below which the world reaches us, mostly empty.
 	prefix     string
 	returnWait time.Duration
@@ -32,12 +34,12 @@ type Pages struct {
 
 // NewPages returns the pages. returnWait is how long a returning browser waits
 // for the provider's answer.
-func NewPages(c *Checkout, returnWait time.Duration) (*Pages, error) {
+func NewPages(c *Checkout, ss *sessions.Sessions, returnWait time.Duration) (*Pages, error) {
 	u, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return nil, fmt.Errorf("public URL: %w", err)
 	}
-	return &Pages{checkout: c, prefix: u.EscapedPath(), returnWait: returnWait, watching: make(chan struct{}, liveAtOnce)}, nil
+	return &Pages{checkout: c, sessions: ss, prefix: u.EscapedPath(), returnWait: returnWait, watching: make(chan struct{}, liveAtOnce)}, nil
 }
 
 // Routes adds the paths of the pages. Those of returns need no cookie and take
@@ -48,6 +50,9 @@ func (p *Pages) Routes(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("GET "+brandSheets+"{file}", p.brandSheet)
 	mux.HandleFunc("GET "+logos+"{file}", p.logo)
+	mux.HandleFunc("GET /checkout/{merchant}/{product}", p.checkoutLink)
+	mux.HandleFunc("GET /buy/{session}", p.buy)
+	mux.Handle("POST /buy/{session}", p.ours(p.change))
 	mux.HandleFunc("GET /pay/{token}", p.pay)
 	mux.Handle("POST /pay/{token}", p.ours(p.choose))
 	mux.HandleFunc("GET /pay/{token}/how/{attempt}", p.how)
@@ -112,8 +117,11 @@ func (p *Pages) about(r *http.Request, o *orderv1.Order) page {
 	for _, l := range o.GetLines() {
 		data.Lines = append(data.Lines, pageLine{
 			Name: l.GetName(), Quantity: data.L.Number(l.GetQuantity()),
-			Price: data.L.Money(amountOf(l.GetUnitPrice())), Amount: data.L.Money(amountOf(l.GetAmount())),
+			Price: data.L.Money(amountOf(l.GetUnitPrice())), Amount: data.L.Money(before(l)),
 		})
+	}
+	if d := o.GetDiscount(); d.GetMinor() > 0 {
+		data.Discount, data.DiscountCode = data.L.Money(amountOf(d)), o.GetDiscountCode()
 	}
 	if o.GetReturnUrl() != "" {
 		// Without the shop's key there is no link rather than an unsigned one.

@@ -2,6 +2,8 @@ package edge
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
@@ -67,12 +69,14 @@ func (p *Pages) sellerOf(r *http.Request, o *orderv1.Order) string {
 }
 
 // buyerOf is who buys, line by line.
-func buyerOf(_ *page, o *orderv1.Order) string {
+func buyerOf(data *page, o *orderv1.Order) string {
 	c := o.GetCustomer()
-	if c.GetName() == "" {
-		return c.GetEmail()
+	lines := []string{c.GetCompany(), c.GetName(), c.GetAddress()}
+	if c.GetVatId() != "" {
+		lines = append(lines, data.T("receipt.vat", c.GetVatId()))
 	}
-	return c.GetName() + "\n" + c.GetEmail()
+	lines = append(lines, c.GetEmail())
+	return strings.Join(slices.DeleteFunc(lines, func(s string) bool { return s == "" }), "\n")
 }
 
 func (p *Pages) receiptFacts(r *http.Request, data *page, o *orderv1.Order) []pageFact {

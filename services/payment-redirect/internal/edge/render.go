@@ -47,6 +47,7 @@ type page struct {
 	ToShop, ToPay, ToOrder     string
 	ToHow, ToReceipt, Again    string
 	Note, Mood, Events, Resend string
+	Form                       *checkoutForm
 	ReceiptName                string
 	Steps                      []step
 	Licenses                   []pageLicense

@@ -26,7 +26,7 @@ func moodOf(s situation) string {
 	case orderDelayed, orderRefunded, orderUnclear:
 		return "warn"
 	case orderWaiting, orderChecking, sayNotFound, sayUnavailable, sayTooLarge, sayUnreadable, sayNotAllowed, sayForeign, sayTooMany,
-		sayNoCustomer, sayBadLink, sayOneMoment:
+		sayBadLink, sayBadCheckout, sayNoCustomer, saySessionOver, sayKept, sayOneMoment:
 	}
 	return ""
 }

@@ -54,6 +54,9 @@ const (
 	sayNoCustomer  situation = "say.no_customer"
 	sayBadLink     situation = "say.bad_link"
 	sayOneMoment   situation = "say.one_moment"
+	sayBadCheckout situation = "say.bad_checkout"
+	saySessionOver situation = "say.session_over"
+	sayKept        situation = "say.kept"
 )
 
 // langParam is the query parameter by which a page is asked for in a language.

@@ -694,6 +694,155 @@ func (x *CheckAccessResponse) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// SignCheckoutLinkRequest has the parameters of GET /checkout/{merchant}/{product}.
+type SignCheckoutLinkRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ProductId string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// 1–10,000; 1 if 0.
+	Quantity int64 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// Further products: "backup" or "backup:2".
+	Add []string `protobuf:"bytes,3,rep,name=add,proto3" json:"add,omitempty"`
+	// The product's first if empty.
+	Currency     string `protobuf:"bytes,4,opt,name=currency,proto3" json:"currency,omitempty"`
+	DiscountCode string `protobuf:"bytes,5,opt,name=discount_code,json=discountCode,proto3" json:"discount_code,omitempty"`
+	Reference    string `protobuf:"bytes,6,opt,name=reference,proto3" json:"reference,omitempty"`
+	ReturnUrl    string `protobuf:"bytes,7,opt,name=return_url,json=returnUrl,proto3" json:"return_url,omitempty"`
+	// The link is not valid from then on; unset: no end.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignCheckoutLinkRequest) Reset() {
+	*x = SignCheckoutLinkRequest{}
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignCheckoutLinkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignCheckoutLinkRequest) ProtoMessage() {}
+
+func (x *SignCheckoutLinkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignCheckoutLinkRequest.ProtoReflect.Descriptor instead.
+func (*SignCheckoutLinkRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SignCheckoutLinkRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *SignCheckoutLinkRequest) GetQuantity() int64 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+func (x *SignCheckoutLinkRequest) GetAdd() []string {
+	if x != nil {
+		return x.Add
+	}
+	return nil
+}
+
+func (x *SignCheckoutLinkRequest) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *SignCheckoutLinkRequest) GetDiscountCode() string {
+	if x != nil {
+		return x.DiscountCode
+	}
+	return ""
+}
+
+func (x *SignCheckoutLinkRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *SignCheckoutLinkRequest) GetReturnUrl() string {
+	if x != nil {
+		return x.ReturnUrl
+	}
+	return ""
+}
+
+func (x *SignCheckoutLinkRequest) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+type SignCheckoutLinkResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Url           string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignCheckoutLinkResponse) Reset() {
+	*x = SignCheckoutLinkResponse{}
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignCheckoutLinkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignCheckoutLinkResponse) ProtoMessage() {}
+
+func (x *SignCheckoutLinkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignCheckoutLinkResponse.ProtoReflect.Descriptor instead.
+func (*SignCheckoutLinkResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SignCheckoutLinkResponse) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
 type ConfirmOfflineRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	IdempotencyKey string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
@@ -708,7 +857,7 @@ type ConfirmOfflineRequest struct {
 
 func (x *ConfirmOfflineRequest) Reset() {
 	*x = ConfirmOfflineRequest{}
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +869,7 @@ func (x *ConfirmOfflineRequest) String() string {
 func (*ConfirmOfflineRequest) ProtoMessage() {}
 
 func (x *ConfirmOfflineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +882,7 @@ func (x *ConfirmOfflineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmOfflineRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmOfflineRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{9}
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ConfirmOfflineRequest) GetIdempotencyKey() string {
@@ -821,7 +970,21 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\x13CheckAccessResponse\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xb9\x01\n" +
+	"expireTime\"\xa1\x02\n" +
+	"\x17SignCheckoutLinkRequest\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x01 \x01(\tR\tproductId\x12\x1a\n" +
+	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12\x10\n" +
+	"\x03add\x18\x03 \x03(\tR\x03add\x12\x1a\n" +
+	"\bcurrency\x18\x04 \x01(\tR\bcurrency\x12#\n" +
+	"\rdiscount_code\x18\x05 \x01(\tR\fdiscountCode\x12\x1c\n" +
+	"\treference\x18\x06 \x01(\tR\treference\x12\x1d\n" +
+	"\n" +
+	"return_url\x18\a \x01(\tR\treturnUrl\x12;\n" +
+	"\vexpire_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\",\n" +
+	"\x18SignCheckoutLinkResponse\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\"\xb9\x01\n" +
 	"\x15ConfirmOfflineRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x1d\n" +
 	"\n" +
@@ -835,14 +998,15 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\x14ATTEMPT_STATE_FAILED\x10\x03\x12\x1a\n" +
 	"\x16ATTEMPT_STATE_CANCELED\x10\x04\x12\x19\n" +
 	"\x15ATTEMPT_STATE_EXPIRED\x10\x05\x12\x1b\n" +
-	"\x17ATTEMPT_STATE_SUCCEEDED\x10\x062\x84\x04\n" +
+	"\x17ATTEMPT_STATE_SUCCEEDED\x10\x062\xfd\x04\n" +
 	"\x0ePaymentService\x12h\n" +
 	"\vListMethods\x12(.quittance.payment.v1.ListMethodsRequest\x1a).quittance.payment.v1.ListMethodsResponse\"\x04\xe8\xe0\x18\x02\x12^\n" +
 	"\fStartPayment\x12).quittance.payment.v1.StartPaymentRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12Z\n" +
 	"\n" +
 	"GetAttempt\x12'.quittance.payment.v1.GetAttemptRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12h\n" +
 	"\vCheckAccess\x12(.quittance.payment.v1.CheckAccessRequest\x1a).quittance.payment.v1.CheckAccessResponse\"\x04\xe8\xe0\x18\x02\x12b\n" +
-	"\x0eConfirmOffline\x12+.quittance.payment.v1.ConfirmOfflineRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02B\xd1\x01\n" +
+	"\x0eConfirmOffline\x12+.quittance.payment.v1.ConfirmOfflineRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12w\n" +
+	"\x10SignCheckoutLink\x12-.quittance.payment.v1.SignCheckoutLinkRequest\x1a..quittance.payment.v1.SignCheckoutLinkResponse\"\x04\xe8\xe0\x18\x02B\xd1\x01\n" +
 	"\x18com.quittance.payment.v1B\fPaymentProtoP\x01Z5quittance/proto/gen/go/quittance/payment/v1;paymentv1\xa2\x02\x03QPX\xaa\x02\x14Quittance.Payment.V1\xca\x02\x14Quittance\\Payment\\V1\xe2\x02 Quittance\\Payment\\V1\\GPBMetadata\xea\x02\x16Quittance::Payment::V1b\x06proto3"
 
 var (
@@ -858,47 +1022,52 @@ func file_quittance_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_quittance_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_quittance_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_quittance_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_quittance_payment_v1_payment_proto_goTypes = []any{
-	(AttemptState)(0),             // 0: quittance.payment.v1.AttemptState
-	(*Method)(nil),                // 1: quittance.payment.v1.Method
-	(*Attempt)(nil),               // 2: quittance.payment.v1.Attempt
-	(*Redirect)(nil),              // 3: quittance.payment.v1.Redirect
-	(*ListMethodsRequest)(nil),    // 4: quittance.payment.v1.ListMethodsRequest
-	(*ListMethodsResponse)(nil),   // 5: quittance.payment.v1.ListMethodsResponse
-	(*StartPaymentRequest)(nil),   // 6: quittance.payment.v1.StartPaymentRequest
-	(*GetAttemptRequest)(nil),     // 7: quittance.payment.v1.GetAttemptRequest
-	(*CheckAccessRequest)(nil),    // 8: quittance.payment.v1.CheckAccessRequest
-	(*CheckAccessResponse)(nil),   // 9: quittance.payment.v1.CheckAccessResponse
-	(*ConfirmOfflineRequest)(nil), // 10: quittance.payment.v1.ConfirmOfflineRequest
-	nil,                           // 11: quittance.payment.v1.Redirect.FieldsEntry
-	(*v1.Money)(nil),              // 12: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(AttemptState)(0),                // 0: quittance.payment.v1.AttemptState
+	(*Method)(nil),                   // 1: quittance.payment.v1.Method
+	(*Attempt)(nil),                  // 2: quittance.payment.v1.Attempt
+	(*Redirect)(nil),                 // 3: quittance.payment.v1.Redirect
+	(*ListMethodsRequest)(nil),       // 4: quittance.payment.v1.ListMethodsRequest
+	(*ListMethodsResponse)(nil),      // 5: quittance.payment.v1.ListMethodsResponse
+	(*StartPaymentRequest)(nil),      // 6: quittance.payment.v1.StartPaymentRequest
+	(*GetAttemptRequest)(nil),        // 7: quittance.payment.v1.GetAttemptRequest
+	(*CheckAccessRequest)(nil),       // 8: quittance.payment.v1.CheckAccessRequest
+	(*CheckAccessResponse)(nil),      // 9: quittance.payment.v1.CheckAccessResponse
+	(*SignCheckoutLinkRequest)(nil),  // 10: quittance.payment.v1.SignCheckoutLinkRequest
+	(*SignCheckoutLinkResponse)(nil), // 11: quittance.payment.v1.SignCheckoutLinkResponse
+	(*ConfirmOfflineRequest)(nil),    // 12: quittance.payment.v1.ConfirmOfflineRequest
+	nil,                              // 13: quittance.payment.v1.Redirect.FieldsEntry
+	(*v1.Money)(nil),                 // 14: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil),    // 15: google.protobuf.Timestamp
 }
 var file_quittance_payment_v1_payment_proto_depIdxs = []int32{
-	12, // 0: quittance.payment.v1.Attempt.amount:type_name -> quittance.order.v1.Money
+	14, // 0: quittance.payment.v1.Attempt.amount:type_name -> quittance.order.v1.Money
 	0,  // 1: quittance.payment.v1.Attempt.state:type_name -> quittance.payment.v1.AttemptState
 	3,  // 2: quittance.payment.v1.Attempt.redirect:type_name -> quittance.payment.v1.Redirect
-	13, // 3: quittance.payment.v1.Attempt.create_time:type_name -> google.protobuf.Timestamp
-	11, // 4: quittance.payment.v1.Redirect.fields:type_name -> quittance.payment.v1.Redirect.FieldsEntry
+	15, // 3: quittance.payment.v1.Attempt.create_time:type_name -> google.protobuf.Timestamp
+	13, // 4: quittance.payment.v1.Redirect.fields:type_name -> quittance.payment.v1.Redirect.FieldsEntry
 	1,  // 5: quittance.payment.v1.ListMethodsResponse.methods:type_name -> quittance.payment.v1.Method
-	13, // 6: quittance.payment.v1.CheckAccessResponse.expire_time:type_name -> google.protobuf.Timestamp
-	12, // 7: quittance.payment.v1.ConfirmOfflineRequest.amount:type_name -> quittance.order.v1.Money
-	4,  // 8: quittance.payment.v1.PaymentService.ListMethods:input_type -> quittance.payment.v1.ListMethodsRequest
-	6,  // 9: quittance.payment.v1.PaymentService.StartPayment:input_type -> quittance.payment.v1.StartPaymentRequest
-	7,  // 10: quittance.payment.v1.PaymentService.GetAttempt:input_type -> quittance.payment.v1.GetAttemptRequest
-	8,  // 11: quittance.payment.v1.PaymentService.CheckAccess:input_type -> quittance.payment.v1.CheckAccessRequest
-	10, // 12: quittance.payment.v1.PaymentService.ConfirmOffline:input_type -> quittance.payment.v1.ConfirmOfflineRequest
-	5,  // 13: quittance.payment.v1.PaymentService.ListMethods:output_type -> quittance.payment.v1.ListMethodsResponse
-	2,  // 14: quittance.payment.v1.PaymentService.StartPayment:output_type -> quittance.payment.v1.Attempt
-	2,  // 15: quittance.payment.v1.PaymentService.GetAttempt:output_type -> quittance.payment.v1.Attempt
-	9,  // 16: quittance.payment.v1.PaymentService.CheckAccess:output_type -> quittance.payment.v1.CheckAccessResponse
-	2,  // 17: quittance.payment.v1.PaymentService.ConfirmOffline:output_type -> quittance.payment.v1.Attempt
-	13, // [13:18] is the sub-list for method output_type
-	8,  // [8:13] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	15, // 6: quittance.payment.v1.CheckAccessResponse.expire_time:type_name -> google.protobuf.Timestamp
+	15, // 7: quittance.payment.v1.SignCheckoutLinkRequest.expire_time:type_name -> google.protobuf.Timestamp
+	14, // 8: quittance.payment.v1.ConfirmOfflineRequest.amount:type_name -> quittance.order.v1.Money
+	4,  // 9: quittance.payment.v1.PaymentService.ListMethods:input_type -> quittance.payment.v1.ListMethodsRequest
+	6,  // 10: quittance.payment.v1.PaymentService.StartPayment:input_type -> quittance.payment.v1.StartPaymentRequest
+	7,  // 11: quittance.payment.v1.PaymentService.GetAttempt:input_type -> quittance.payment.v1.GetAttemptRequest
+	8,  // 12: quittance.payment.v1.PaymentService.CheckAccess:input_type -> quittance.payment.v1.CheckAccessRequest
+	12, // 13: quittance.payment.v1.PaymentService.ConfirmOffline:input_type -> quittance.payment.v1.ConfirmOfflineRequest
+	10, // 14: quittance.payment.v1.PaymentService.SignCheckoutLink:input_type -> quittance.payment.v1.SignCheckoutLinkRequest
+	5,  // 15: quittance.payment.v1.PaymentService.ListMethods:output_type -> quittance.payment.v1.ListMethodsResponse
+	2,  // 16: quittance.payment.v1.PaymentService.StartPayment:output_type -> quittance.payment.v1.Attempt
+	2,  // 17: quittance.payment.v1.PaymentService.GetAttempt:output_type -> quittance.payment.v1.Attempt
+	9,  // 18: quittance.payment.v1.PaymentService.CheckAccess:output_type -> quittance.payment.v1.CheckAccessResponse
+	2,  // 19: quittance.payment.v1.PaymentService.ConfirmOffline:output_type -> quittance.payment.v1.Attempt
+	11, // 20: quittance.payment.v1.PaymentService.SignCheckoutLink:output_type -> quittance.payment.v1.SignCheckoutLinkResponse
+	15, // [15:21] is the sub-list for method output_type
+	9,  // [9:15] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_quittance_payment_v1_payment_proto_init() }
@@ -912,7 +1081,7 @@ func file_quittance_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_payment_v1_payment_proto_rawDesc), len(file_quittance_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,11 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PaymentService_ListMethods_FullMethodName    = "/quittance.payment.v1.PaymentService/ListMethods"
-	PaymentService_StartPayment_FullMethodName   = "/quittance.payment.v1.PaymentService/StartPayment"
-	PaymentService_GetAttempt_FullMethodName     = "/quittance.payment.v1.PaymentService/GetAttempt"
-	PaymentService_CheckAccess_FullMethodName    = "/quittance.payment.v1.PaymentService/CheckAccess"
-	PaymentService_ConfirmOffline_FullMethodName = "/quittance.payment.v1.PaymentService/ConfirmOffline"
+	PaymentService_ListMethods_FullMethodName      = "/quittance.payment.v1.PaymentService/ListMethods"
+	PaymentService_StartPayment_FullMethodName     = "/quittance.payment.v1.PaymentService/StartPayment"
+	PaymentService_GetAttempt_FullMethodName       = "/quittance.payment.v1.PaymentService/GetAttempt"
+	PaymentService_CheckAccess_FullMethodName      = "/quittance.payment.v1.PaymentService/CheckAccess"
+	PaymentService_ConfirmOffline_FullMethodName   = "/quittance.payment.v1.PaymentService/ConfirmOffline"
+	PaymentService_SignCheckoutLink_FullMethodName = "/quittance.payment.v1.PaymentService/SignCheckoutLink"
 )
 
 // PaymentServiceClient is the client API for PaymentService service.
@@ -45,6 +46,10 @@ type PaymentServiceClient interface {
 	// ConfirmOffline says that the money of an offline attempt (bank transfer)
 	// has arrived: the merchant is the provider that is asked.
 	ConfirmOffline(ctx context.Context, in *ConfirmOfflineRequest, opts ...grpc.CallOption) (*Attempt, error)
+	// SignCheckoutLink makes a link to the hosted checkout whose products,
+	// quantities, currency, discount, reference and return URL customers can't
+	// change. E-mail, name and lang may be added to it.
+	SignCheckoutLink(ctx context.Context, in *SignCheckoutLinkRequest, opts ...grpc.CallOption) (*SignCheckoutLinkResponse, error)
 }
 
 type paymentServiceClient struct {
@@ -105,6 +110,16 @@ func (c *paymentServiceClient) ConfirmOffline(ctx context.Context, in *ConfirmOf
 	return out, nil
 }
 
+func (c *paymentServiceClient) SignCheckoutLink(ctx context.Context, in *SignCheckoutLinkRequest, opts ...grpc.CallOption) (*SignCheckoutLinkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignCheckoutLinkResponse)
+	err := c.cc.Invoke(ctx, PaymentService_SignCheckoutLink_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PaymentServiceServer is the server API for PaymentService service.
 // All implementations must embed UnimplementedPaymentServiceServer
 // for forward compatibility.
@@ -124,6 +139,10 @@ type PaymentServiceServer interface {
 	// ConfirmOffline says that the money of an offline attempt (bank transfer)
 	// has arrived: the merchant is the provider that is asked.
 	ConfirmOffline(context.Context, *ConfirmOfflineRequest) (*Attempt, error)
+	// SignCheckoutLink makes a link to the hosted checkout whose products,
+	// quantities, currency, discount, reference and return URL customers can't
+	// change. E-mail, name and lang may be added to it.
+	SignCheckoutLink(context.Context, *SignCheckoutLinkRequest) (*SignCheckoutLinkResponse, error)
 	mustEmbedUnimplementedPaymentServiceServer()
 }
 
@@ -148,6 +167,9 @@ func (UnimplementedPaymentServiceServer) CheckAccess(context.Context, *CheckAcce
 }
 func (UnimplementedPaymentServiceServer) ConfirmOffline(context.Context, *ConfirmOfflineRequest) (*Attempt, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmOffline not implemented")
+}
+func (UnimplementedPaymentServiceServer) SignCheckoutLink(context.Context, *SignCheckoutLinkRequest) (*SignCheckoutLinkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignCheckoutLink not implemented")
 }
 func (UnimplementedPaymentServiceServer) mustEmbedUnimplementedPaymentServiceServer() {}
 func (UnimplementedPaymentServiceServer) testEmbeddedByValue()                        {}
@@ -260,6 +282,24 @@ func _PaymentService_ConfirmOffline_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_SignCheckoutLink_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignCheckoutLinkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).SignCheckoutLink(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_SignCheckoutLink_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).SignCheckoutLink(ctx, req.(*SignCheckoutLinkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PaymentService_ServiceDesc is the grpc.ServiceDesc for PaymentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -286,6 +326,10 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ConfirmOffline",
 			Handler:    _PaymentService_ConfirmOffline_Handler,
+		},
+		{
+			MethodName: "SignCheckoutLink",
+			Handler:    _PaymentService_SignCheckoutLink_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
