@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -17,6 +18,12 @@ import (
 
 // browser starts a real headless Chromium, or skips the test if there is none.
 func browser(t *testing.T) context.Context {
+	t.Helper()
+	return browserFor(t, 2*patience)
+}
+
+// browserFor is a browser for a walk that may take so long.
+func browserFor(t *testing.T, longest time.Duration) context.Context {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -31,7 +38,7 @@ func browser(t *testing.T) context.Context {
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewContext(ctx)
 	t.Cleanup(stop)
-	ctx, stop = context.WithTimeout(ctx, 2*patience)
+	ctx, stop = context.WithTimeout(ctx, longest)
 	t.Cleanup(stop)
 	return ctx
 }
