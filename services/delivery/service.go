@@ -89,6 +89,7 @@ func (s *Service) Base() *service.Base { return s.base }
 func (s *Service) Register(public, internal grpc.ServiceRegistrar) {
 	deliveryv1.RegisterDeliveryServiceServer(public, s.server)
 	deliveryv1.RegisterStockServiceServer(internal, s.stock)
+	deliveryv1.RegisterDeliveryServiceServer(internal, s.server) // for the customers' order pages
 }
 
 // Run does the service's work until ctx is done. On a restored store nothing is

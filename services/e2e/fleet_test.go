@@ -99,6 +99,7 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 	public, callbacks := "http://"+f.before["payment-redirect"].addr, "http://"+f.before["callback-ingest"].addr
 	common := []string{
 		"QUITTANCE_NATS_URL=nats://" + natsAddr, "QUITTANCE_ORDER_ADDR=" + strings.Join(internal["order"], ","),
+		"QUITTANCE_DELIVERY_ADDR=" + strings.Join(internal["delivery"], ","),
 		"QUITTANCE_KEYRING=" + seal.Generate(), "QUITTANCE_SERVICE_TOKEN=" + fleetToken,
 		"QUITTANCE_OPERATOR_KEY=" + fleetOperator, "QUITTANCE_PUBLIC_URL=" + public, "QUITTANCE_CALLBACK_URL=" + callbacks,
 		"QUITTANCE_SMTP_HOST=" + smtpHost, "QUITTANCE_SMTP_PORT=" + smtpPort, "QUITTANCE_SMTP_TLS=none",

@@ -47,9 +47,9 @@ type Config struct {
 	// answer: 5 s.
 	ReturnWait time.Duration `env:"RETURN_WAIT" envDefault:"5s" doc:"How long a returning customer waits for the provider's answer"`
 	// AccessFor is how long after a payment its customer's access token holds.
-	// DeliveryAddr is where the delivery service is asked for its stock, in
-	// processes of their own.
-	DeliveryAddr string        `env:"DELIVERY_ADDR" doc:"Internal gRPC address of the delivery service, for shops that want stock checked before a payment; stock is not checked if empty"`
+	// DeliveryAddr is where the delivery service is asked for its stock and, for
+	// order pages, for licence keys, in processes of their own.
+	DeliveryAddr string        `env:"DELIVERY_ADDR" doc:"Internal gRPC address of the delivery service, for shops that want stock checked before a payment, and for licence keys on order pages; neither if empty"`
 	AccessFor    time.Duration `env:"ACCESS_FOR" envDefault:"30m" doc:"How long after the payment the access token of a customer who came back paid holds"`
 }
 
@@ -117,10 +117,11 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	return &Service{base: base, Reference: ref, payments: &edge.Payments{Checkout: checkout}, pages: pages}, nil
 }
 
-// AskStock has the stock asked for over a connection to the delivery service's
+// AskDelivery has stock and licence keys asked for over a connection to the delivery service's
 // internal listener, for the shops that want it. Call it before the edges serve.
-func (s *Service) AskStock(delivery grpc.ClientConnInterface) {
+func (s *Service) AskDelivery(delivery grpc.ClientConnInterface) {
 	s.payments.Checkout.Stock = deliveryv1.NewStockServiceClient(delivery)
+	s.payments.Checkout.Deliveries = deliveryv1.NewDeliveryServiceClient(delivery)
 }
 
 // baseURL checks that paths can be added to a URL.

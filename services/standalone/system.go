@@ -202,7 +202,7 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	pay.AskStock(s.orders) // the same internal listener
+	pay.AskDelivery(s.orders) // the same internal listener
 	callbacks, err := callbackingest.New(ctx, deps[callbackingest.Name], callbackingest.Config{
 		Keep: s.cfg.CallbackKeep, PerSecond: s.cfg.CallbacksPerSecond,
 	}, s.orders)

@@ -21,7 +21,7 @@ func main() {
 			if err != nil {
 				return nil, nil, err
 			}
-			s.AskStock(delivery)
+			s.AskDelivery(delivery)
 		}
 		return s, s.Reference, nil
 	})

@@ -31,6 +31,8 @@ type Checkout struct {
 	Orders       Orders
 	Reference    *reference.Copy
 	Placing      Placing
+	// Deliveries is nil if there is nobody to ask.
+	Deliveries   Deliveries
 	// Keyring makes the signatures of checkout links.
 	Keyring   *seal.Keyring
 	Providers *registry.Registry

@@ -30,6 +30,7 @@ type Pages struct {
 	returnWait time.Duration
 	// watching holds a place for each order page that is followed live.
 	watching chan struct{}
+	lately   lately
 }
 
 // NewPages returns the pages. returnWait is how long a returning browser waits
@@ -59,6 +60,7 @@ func (p *Pages) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /pay/{token}/start/{attempt}", p.start)
 	mux.HandleFunc("GET /orders/{token}", p.order)
 	mux.HandleFunc("GET /orders/{token}/receipt", p.receipt)
+	mux.Handle("POST /orders/{token}/resend", p.ours(p.resend))
 	mux.Handle("GET /orders/{token}/events", web.Live(http.HandlerFunc(p.events)))
 	mux.HandleFunc("GET /fulfillment", p.fulfill)
 	mux.Handle("POST /fulfillment", p.ours(p.fulfillBy))

@@ -102,6 +102,7 @@ func (p *Pages) order(w http.ResponseWriter, r *http.Request) {
 		orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK, orderv1.PaymentState_PAYMENT_STATE_CANCELED,
 		orderv1.PaymentState_PAYMENT_STATE_EXPIRED, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
 	}
+	p.received(r, o, &data)
 	if !final {
 		pause := refresh
 		if p.checkout.Attempts.Now().Sub(o.GetCreateTime().AsTime()) > old {
