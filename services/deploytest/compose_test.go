@@ -149,7 +149,7 @@ func TestComposePorts(t *testing.T) {
 
 // isListenAddress tells from the name.
 func isListenAddress(variable string) bool {
-	return strings.HasSuffix(variable, "_ADDR") && !strings.HasSuffix(variable, "_ORDER_ADDR")
+	return strings.HasSuffix(variable, "_ADDR") && variable != "QUITTANCE_ORDER_ADDR" && variable != "QUITTANCE_DELIVERY_ADDR"
 }
 
 // Each service is the user of NATS whose password the server is told.
