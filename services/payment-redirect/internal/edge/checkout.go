@@ -32,7 +32,7 @@ type Checkout struct {
 	Reference    *reference.Copy
 	Placing      Placing
 	// Deliveries is nil if there is nobody to ask.
-	Deliveries   Deliveries
+	Deliveries Deliveries
 	// Keyring makes the signatures of checkout links.
 	Keyring   *seal.Keyring
 	Providers *registry.Registry
