@@ -13,6 +13,8 @@ P         ?= 2
 # Further arguments of `go test`: make test TEST='-run TestOrder -v'
 TEST      ?=
 FUZZTIME  ?= 20s
+# Version of axe-core, which looks at the accessibility of pages.
+AXE       ?= 4.10.3
 # Flags of the simulation, see services/simulation.
 SIMULATE  ?= -histories 2000
 STANDALONE = $(GO) run ./services/standalone/cmd/standalone
@@ -36,6 +38,18 @@ build: ## all programs, into bin/
 .PHONY: test
 test: ## the tests of all modules
 	$(GO) test -p $(P) -timeout 10m $(TEST) $(MODULES)
+
+.PHONY: axe
+axe: .cache/axe/node_modules/axe-core/axe.min.js ## axe-core for the tests of pages, into .cache (needs npm)
+
+.cache/axe/node_modules/axe-core/axe.min.js:
+	mkdir -p .cache/axe
+	npm install --prefix .cache/axe --no-save --ignore-scripts --no-audit --no-fund axe-core@$(AXE)
+
+.PHONY: screenshots
+screenshots: ## pictures of all pages of customers (phone and desktop, light and dark, English and German), into .cache/screenshots (needs chromium)
+	mkdir -p .cache/screenshots
+	QUITTANCE_TEST_SCREENSHOTS=$(CURDIR)/.cache/screenshots $(GO) test -count=1 -timeout 10m -run '^TestPagesOfEveryKind$$' -v ./services/e2e
 
 .PHONY: race
 race: ## the tests of all modules under the race detector (needs a C compiler), without the longest

@@ -25,6 +25,8 @@ const (
 	DemoInvoice  = "demo-invoice"
 	DemoOffline  = "demo-transfer"
 	DemoEndpoint = "demo"
+	// DemoBundle is the code by which the demo shop sells products together.
+	DemoBundle   = "BUNDLE"
 	demoLicenses = 100
 )
 
@@ -186,6 +188,9 @@ func putProducts(ctx context.Context, at Addresses, key seal.Secret) error {
 				return err
 			}
 		}
+	}
+	if _, err := catalog.PutDiscount(ctx, &orderv1.PutDiscountRequest{Discount: &orderv1.Discount{Code: DemoBundle, Percent: 20}}); err != nil {
+		return fmt.Errorf("put discount: %w", err)
 	}
 	return nil
 }
