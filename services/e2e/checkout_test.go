@@ -212,3 +212,20 @@ func TestLinksAndSessionsGoneWrong(t *testing.T) {
 		t.Errorf("order %v", o)
 	}
 }
+
+// TestS14PartlyDeliveredInTheBrowser: the page says that something was sent and
+// something is missing, shows the keys that are there, and hides why.
+func TestS14PartlyDeliveredInTheBrowser(t *testing.T) {
+	ctx := browserFor(t, 4*patience)
+	w := start(t, setup{})
+	o := retried(w, w.orders.CreateOrder, &orderv1.CreateOrderRequest{
+		IdempotencyKey: id.New("key"), Currency: "EUR", Prepaid: true, Items: []*orderv1.OrderItem{item("notepad", 1), item("backup", 500)},
+		Customer: &orderv1.Customer{Email: w.email},
+	})
+	w.await(o.GetId(), "partly delivered", func(o *orderv1.Order) bool {
+		return o.GetDeliveryState() == orderv1.DeliveryState_DELIVERY_STATE_PARTIALLY_DELIVERED && o.GetDeliveryProblem() != ""
+	})
+	do(ctx, t, "order page", chromedp.Navigate(strings.Replace(o.GetPayUrl(), "/pay/", "/orders/", 1)))
+	reads(ctx, t, "not delivered yet")
+	reads(ctx, t, w.keys(o.GetId())[1][0])
+}

@@ -26,11 +26,14 @@ type catalogueView struct {
 	Currency   string
 	Currencies []string
 	Products   []offer
+	// Bundle is some of the products together, nil if they are not all there.
+	Bundle *bundleOffer
 }
 
 // offer is a product with its price in the chosen currency.
 type offer struct {
 	ID, Name string
+	Text     string
 	Price    money.Amount
 	Quantity int // proposed
 }
@@ -46,7 +49,7 @@ func (s *Shop) catalogue(w http.ResponseWriter, r *http.Request) {
 	for _, p := range products {
 		for _, price := range p.GetPrices() {
 			if price.GetCurrency() == view.Currency {
-				view.Products = append(view.Products, offer{ID: p.GetId(), Name: p.GetName(),
+				view.Products = append(view.Products, offer{ID: p.GetId(), Name: p.GetName(), Text: blurbs[p.GetId()],
 					Price: money.Amount{Minor: price.GetMinor(), Currency: price.GetCurrency()}})
 			}
 		}
@@ -54,6 +57,7 @@ func (s *Shop) catalogue(w http.ResponseWriter, r *http.Request) {
 	if len(view.Products) > 0 {
 		view.Products[0].Quantity = 1
 	}
+	view.Bundle = bundleOf(view.Products)
 	page.Write(w, http.StatusOK, cataloguePage, view)
 }
 
@@ -155,6 +159,9 @@ func (s *Shop) orderRequest(r *http.Request) (*orderv1.CreateOrderRequest, error
 			return nil, fault.Invalid("quantity", "of %.64q is not a number", product)
 		}
 		req.Items = append(req.Items, &orderv1.OrderItem{ProductId: product, Quantity: quantity})
+	}
+	if r.PostForm.Get("bundle") != "" {
+		addBundle(req)
 	}
 	if len(req.GetItems()) == 0 {
 		return nil, fault.Invalid("quantity", "must be at least 1 of something")

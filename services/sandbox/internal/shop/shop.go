@@ -145,6 +145,8 @@ func (s *Shop) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+Prefix+"/{$}", s.catalogue)
 	mux.HandleFunc("POST "+Prefix+"/buy", s.buy)
 	mux.HandleFunc("GET "+Prefix+"/return", s.back)
+	mux.HandleFunc("GET "+Prefix+"/terms", terms("Terms of sale"))
+	mux.HandleFunc("GET "+Prefix+"/privacy", terms("Privacy"))
 	mux.HandleFunc("GET /control/shop", control.Handle(func(*http.Request) (any, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

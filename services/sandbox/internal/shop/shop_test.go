@@ -160,6 +160,29 @@ func TestBuyRefuses(t *testing.T) {
 	}
 }
 
+func TestBundle(t *testing.T) {
+	w := newWorld(t, shoptest.Key)
+	if _, body := w.get("/shop/"); strings.Contains(body, "bundle") {
+		t.Error("a bundle of what is not there")
+	}
+	w.api.Add(shoptest.Product("notepad", "Notepad", 1999), shoptest.Product("backup", "Backup", 4900))
+	if _, body := w.get("/shop/"); !strings.Contains(body, "55.20 EUR") || !strings.Contains(body, "68.99 EUR") {
+		t.Errorf("no bundle in\n%s", body)
+	}
+	form := url.Values{"basket": {w.basket()}, "currency": {"EUR"}, "email": {"jo@example.org"}, "bundle": {"1"}, "q.backup": {"2"}}
+	if status, _, body := w.buy(form); status != http.StatusSeeOther {
+		t.Fatalf("%d %s", status, body)
+	}
+	if o := w.api.Order(w.api.Orders()[0]); o.GetTotal().GetMinor() != 1999+3*4900 || len(o.GetLines()) != 2 || o.GetDiscountCode() != "BUNDLE" {
+		t.Errorf("order %v", o)
+	}
+	for _, path := range []string{"/shop/terms", "/shop/privacy"} {
+		if status, _ := w.get(path); status != http.StatusOK {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+}
+
 func TestReturn(t *testing.T) {
 	w := newWorld(t, shoptest.Key)
 	basket := w.basket()

@@ -71,6 +71,13 @@ func Product(productID, name string, minor int64) *orderv1.Product {
 	}}
 }
 
+// Add puts more products up for sale.
+func (a *API) Add(products ...*orderv1.Product) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.products = append(a.products, products...)
+}
+
 // Orders lists the ids of all orders.
 func (a *API) Orders() []string {
 	a.mu.Lock()
@@ -106,6 +113,8 @@ func (a *API) AuthenticateMerchant(_ context.Context, key string) (string, error
 
 // ListProducts gives two products per page.
 func (a *API) ListProducts(_ context.Context, req *orderv1.ListProductsRequest) (*orderv1.ListProductsResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	from := slices.IndexFunc(a.products, func(p *orderv1.Product) bool { return p.GetId() == req.GetPageToken() }) + 1
 	to := min(from+2, len(a.products))
 	resp := &orderv1.ListProductsResponse{Products: a.products[from:to]}
@@ -130,7 +139,7 @@ func (a *API) CreateOrder(_ context.Context, req *orderv1.CreateOrderRequest) (*
 		return nil, fault.Invalid("customer.email", "must be an address")
 	}
 	order := &orderv1.Order{
-		Id: orderID, Customer: req.GetCustomer(), ReturnUrl: req.GetReturnUrl(), PayUrl: a.PayURL + orderID,
+		Id: orderID, Customer: req.GetCustomer(), ReturnUrl: req.GetReturnUrl(), DiscountCode: req.GetDiscountCode(), PayUrl: a.PayURL + orderID,
 		PaymentState:  orderv1.PaymentState_PAYMENT_STATE_UNPAID,
 		DeliveryState: orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED,
 		Total:         &orderv1.Money{Currency: req.GetCurrency()},
