@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"quittance/pkg/event"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
 // sales are the provider's, of the order's attempts.
@@ -57,7 +58,7 @@ func (w *world) trace(e *ending, s *sale) string {
 			return "it keeps the money"
 		case s.keeps() && told && state != partly:
 			return "a part of it went back, and we were told"
-		case s.keeps() && told && (e.order.GetRefunded().GetMinor() < back || e.order.GetRefunded().GetMinor() > w.returned(e)):
+		case s.keeps() && told && s.captured.Currency == e.total.Currency && (e.order.GetRefunded().GetMinor() < back || e.order.GetRefunded().GetMinor() > w.returned(e)):
 			return "the part that went back is another one"
 		case !s.keeps() && state != refunded && state != chargedBack && (told || !s.acked && s.method == "CC"):
 			return "all of it went back, and we were told, or should have asked"
@@ -67,7 +68,8 @@ func (w *world) trace(e *ending, s *sale) string {
 	switch {
 	case e.has(event.PaymentDuplicate), state == onHold:
 	case !s.keeps() && (e.has(event.PaymentFailed) || state != unpaid): // nothing was lost, and nothing is owed
-	case (s.lies != nil || p.usurped(s)) && state != unpaid: // the transaction paid another attempt: here it brought no money
+	case slices.ContainsFunc(e.order.GetOperations(), func(op *orderv1.Operation) bool { return op.GetAttemptId() == s.reference }): // it is on the list
+	case (s.lies != nil || p.usurped(s)) && (state != unpaid || e.has(event.PaymentFailed)): // the transaction paid another attempt: here it brought no money
 	default:
 		return "nothing shows what became of it"
 	}

@@ -110,9 +110,13 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, pause time.Durati
 		if v.ProviderReference == "" {
 			v.refer(f.GetTransactionId())
 		}
-		if m := f.GetRefunded(); m.GetMinor() > 0 && f.GetSigned() && m.GetCurrency() == v.Amount.Currency {
-			v.GivenBack.Currency = m.GetCurrency()
-			v.GivenBack.Minor = min(v.GivenBack.Minor+m.GetMinor(), v.Amount.Minor)
+		// What goes back is what was taken, which need not be what was asked for.
+		most := named(v.Facts.Captured, v.Amount)
+		if m := f.GetRefunded(); m.GetMinor() > 0 && f.GetSigned() && m.GetCurrency() == most.Currency {
+			if v.GivenBack.Currency != m.GetCurrency() {
+				v.GivenBack = money.Amount{Currency: m.GetCurrency()}
+			}
+			v.GivenBack.Minor = min(v.GivenBack.Minor+m.GetMinor(), most.Minor)
 			v.ChargedBack = v.ChargedBack || f.GetClaim() == ClaimChargedBack
 		}
 	}

@@ -202,6 +202,20 @@ func TestSignedRefundCallback(t *testing.T) { // S18
 	}
 }
 
+// TestARefundOfMoneyInAnotherCurrency: the customer paid in dollars what was asked
+// in euros; the merchant may have accepted that, and a part of it goes back.
+func TestARefundOfMoneyInAnotherCurrency(t *testing.T) {
+	v, r := start(), report(paid)
+	r.Amount.Currency = "USD"
+	v.Answer(r, terms, t0)
+	back := callback("c2", "refunded")
+	back.Refunded = &orderv1.Money{Minor: 333, Currency: "USD"}
+	v.CalledBack(back, 0, t0.Add(time.Minute))
+	if !v.Answer(r, terms, t0.Add(time.Minute)) || v.Facts.Refunded != (money.Amount{Minor: 333, Currency: "USD"}) || v.Facts.Outcome != onHold {
+		t.Fatalf("%+v", v.Facts)
+	}
+}
+
 // TestP4AnAnnouncedRefundIsFollowed: a provider that doesn't know the payment
 // for a moment, or doesn't answer, right behind its own refund callback, is asked
 // until it shows the money gone, and somebody is told if it never does.
