@@ -47,6 +47,14 @@ func (v *Verification) Announced(reference string, now time.Time) bool {
 	return true
 }
 
+// Unaskable parks an attempt that could not be asked for by a reference, unless
+// another one was brought while that turned out: then it is due still.
+func (v *Verification) Unaskable(reference, problem string, now time.Time) {
+	if v.ProviderReference == reference {
+		v.Park(problem, now)
+	}
+}
+
 // Park stops asking until somebody brings what is missing: without it, asking
 // again is pointless. The attempt stays open and says why.
 func (v *Verification) Park(problem string, now time.Time) {

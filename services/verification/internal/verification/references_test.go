@@ -52,3 +52,22 @@ func TestS4AParkedAttemptNeverExpires(t *testing.T) {
 		t.Fatalf("next %v", v.NextAsk)
 	}
 }
+
+// TestAReferenceThatComesWhileItIsMissedIsNotLost: the browser that brings it and
+// the question that lacks it may cross.
+func TestAReferenceThatComesWhileItIsMissedIsNotLost(t *testing.T) {
+	v := start()
+	v.Returned("", t0) // due at once, asked without a reference
+	asked := v.ProviderReference
+	v.Returned("a", t0)
+	v.Unaskable(asked, "the reference is missing", t0)
+	if v.Parked || NextDue(v).IsZero() || NextDue(v).After(t0.Add(minGap)) {
+		t.Fatalf("due %v, %+v", NextDue(v), v)
+	}
+	v = start()
+	v.Returned("", t0)
+	v.Unaskable(v.ProviderReference, "the reference is missing", t0)
+	if !v.Parked || !v.NextAsk.IsZero() {
+		t.Fatalf("%+v", v)
+	}
+}

@@ -214,7 +214,7 @@ func (vs *Verifications) work(ctx context.Context, doc *due.Leased[verification.
 	}
 	if errors.Is(err, provider.ErrReferenceMissing) {
 		return doc.Finish(ctx, func(v *verification.Verification, ch *docstore.Change) error {
-			v.Park(err.Error(), vs.Now())
+			v.Unaskable(doc.Body.ProviderReference, err.Error(), vs.Now())
 			return vs.AcknowledgeCallbacks(ch, v, v.TakeCallbacks())
 		})
 	}
