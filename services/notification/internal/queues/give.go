@@ -49,18 +49,35 @@ func (qs *Queues) Test(ctx context.Context, ep *endpoint.Endpoint, e queue.Event
 // Missing reports whether a queue should have these events of an order and has
 // not.
 func (qs *Queues) Missing(ctx context.Context, ep *endpoint.Endpoint, order string, events []queue.Event) (bool, error) {
-	if ep.Unordered {
-		return true, nil // each has a queue of its own, which is there or is made
-	}
 	mine, any := qs.addressed(ep, events, qs.Now())
 	if !any {
 		return false, nil
+	}
+	if ep.Unordered {
+		return qs.missingSingle(ctx, ep, mine)
 	}
 	doc, err := qs.For(ep.Merchant).Get(ctx, queue.DocID(order, ep.ID))
 	if errors.Is(err, docstore.ErrNotFound) {
 		return true, nil
 	}
 	return err == nil && !doc.Body.Knows(mine), err
+}
+
+// missingSingle reports whether an event that has a queue of its own has none.
+func (qs *Queues) missingSingle(ctx context.Context, ep *endpoint.Endpoint, events []queue.Event) (bool, error) {
+	for _, e := range events {
+		if e.State != queue.Pending {
+			continue
+		}
+		_, err := qs.For(ep.Merchant).Get(ctx, queue.DocID(e.ID, ep.ID))
+		if errors.Is(err, docstore.ErrNotFound) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
 }
 
 // Give adds events of one order to the queue of one endpoint.
