@@ -34,8 +34,8 @@ var publishes = bus.Table{
 	"payment":      {event.PaymentStarted, event.PaymentReturned, event.PaymentConfirmed, event.FulfillmentChanged},
 	"callback":     {event.CallbackReceived, event.CallbackRescued},
 	"verification": {event.PaymentVerified, event.CallbackAcknowledged},
-	"delivery":     {event.DeliveryCompleted, event.DeliveryDelayed},
-	"notification": event.PublicMerchant,
+	"delivery":     {event.DeliveryCompleted, event.DeliveryDelayed, event.DeliveryRevoked, event.LicensePoolLow},
+	"notification": slices.DeleteFunc(slices.Clone(event.PublicMerchant), func(typ string) bool { return typ == event.LicensePoolLow }),
 }
 
 // deployed starts a server with deploy/nats.conf.

@@ -20,7 +20,9 @@ type Table map[string][]string
 func Topology() Table {
 	reference := []string{event.RefMerchant, event.RefKey, event.RefAccount, event.RefProduct}
 	return Table{
-		"order": {event.PaymentVerified, event.DeliveryCompleted, event.DeliveryDelayed, event.FulfillmentChanged},
+		"order": {
+			event.PaymentVerified, event.DeliveryCompleted, event.DeliveryDelayed, event.DeliveryRevoked, event.FulfillmentChanged,
+		},
 		// payment-redirect
 		"payment": slices.Concat(reference, []string{event.PaymentVerified, event.FulfillmentAcknowledged}),
 		// callback-ingest
@@ -34,8 +36,8 @@ func Topology() Table {
 		}),
 		"delivery": slices.Concat(reference, []string{
 			event.PaymentSucceeded, event.OrderRefunded, event.OrderCanceled,
-			// The order's answers to delivery.completed.
-			event.ProductDelivered, event.DeliveryAcknowledged,
+			// The order's answers to delivery.completed and delivery.revoked.
+			event.ProductDelivered, event.ProductRevoked, event.DeliveryAcknowledged,
 		}),
 		"notification": slices.Concat(reference, event.Public, event.PublicMerchant),
 	}

@@ -17,13 +17,14 @@ const (
 	// OrderActionRequired: the merchant must do something about the order's money
 	// by hand, as its operations say.
 	OrderActionRequired = "order.action_required"
+	ProductRevoked      = "product.revoked"
 )
 
 // Public lists the public order events.
 var Public = []string{
 	OrderCreated, PaymentSucceeded, PaymentFailed, PaymentDuplicate,
 	ProductDelivered, ProductDeliveryDelayed, OrderDelivered, OrderOnHold,
-	OrderCanceled, OrderExpired, OrderRefunded, OrderActionRequired,
+	OrderCanceled, OrderExpired, OrderRefunded, OrderActionRequired, ProductRevoked,
 }
 
 // Public merchant events go to merchants as webhooks too; they are about no
@@ -33,10 +34,11 @@ const (
 	EndpointRecovered = "endpoint.recovered"
 	EndpointExhausted = "endpoint.exhausted"
 	EndpointDisabled  = "endpoint.disabled"
+	LicensePoolLow    = "license_pool.low"
 )
 
 // PublicMerchant lists the public merchant events.
-var PublicMerchant = []string{EndpointFailing, EndpointRecovered, EndpointExhausted, EndpointDisabled}
+var PublicMerchant = []string{EndpointFailing, EndpointRecovered, EndpointExhausted, EndpointDisabled, LicensePoolLow}
 
 // Internal events: services tell each other facts.
 const (
@@ -60,7 +62,8 @@ const (
 	RefundRequested   = "refund.requested"
 	DeliveryCompleted = "delivery.completed"
 	DeliveryDelayed   = "delivery.delayed"
-	// DeliveryAcknowledged answers a repeated DeliveryCompleted.
+	DeliveryRevoked   = "delivery.revoked"
+	// DeliveryAcknowledged answers a repeated DeliveryCompleted or DeliveryRevoked.
 	DeliveryAcknowledged = "delivery.acknowledged"
 )
 

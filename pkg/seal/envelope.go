@@ -69,6 +69,14 @@ func (k *Keyring) NeedsReseal(sealed string) bool {
 	return err == nil && len(k.ids) > 0 && id != k.ids[0]
 }
 
+// Primary returns the id of the key that seals, empty for an empty keyring.
+func (k *Keyring) Primary() string {
+	if len(k.ids) == 0 {
+		return ""
+	}
+	return k.ids[0]
+}
+
 // Fingerprint returns a keyed hash of plaintext as 64 hex digits: HMAC-SHA-256 under a key derived (HKDF, RFC 5869) from
 // the spec's fp entry. Equal plaintexts have equal fingerprints within one purpose and unrelated ones across purposes;
 // without the keyring nobody can test guesses. Rotating the sealing keys does not change it. On a Keyring that did not

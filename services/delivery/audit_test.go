@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"quittance/pkg/docstore"
+	"quittance/pkg/mail"
 	"quittance/services/delivery/internal/delivery"
 )
 
@@ -45,11 +46,11 @@ func readAll[T any](ctx context.Context, e docstore.Engine, name string, indexes
 // in two units, every licence that a delivery shows is held by that unit, no
 // mail with other keys than the delivery shows.
 func (s *shop) audit(ctx context.Context) (*books, error) {
-	licenses, err := readAll[delivery.License](ctx, s.engine, "licenses", "free", "unit", "pool")
+	licenses, err := readAll[delivery.License](ctx, s.engine, "licenses", "pool", "unit", "held")
 	if err != nil {
 		return nil, err
 	}
-	deliveries, err := readAll[delivery.Delivery](ctx, s.engine, "deliveries", "waiting")
+	deliveries, err := readAll[delivery.Delivery](ctx, s.engine, "deliveries", "waiting", "created")
 	if err != nil {
 		return nil, err
 	}
@@ -57,16 +58,19 @@ func (s *shop) audit(ctx context.Context) (*books, error) {
 	owner := map[string]delivery.Unit{}
 	for _, d := range deliveries {
 		for i, l := range d.Lines {
-			for n, license := range l.Licenses {
+			for n := range l.Licenses {
+				u := d.Unit(i+1, n+1)
+				license := d.Shows(u)
 				if license == "" {
 					continue
 				}
-				u := d.Unit(i+1, n+1)
 				if other, taken := owner[license]; taken {
 					return b, fmt.Errorf("%s is in %s and in %s", license, other, u)
 				}
 				owner[license] = u
-				if doc := licenses[license]; doc.State != delivery.LicenseHeld || doc.Unit != u.String() || doc.Product != l.Product {
+				doc := licenses[license]
+				revoked := doc.State == delivery.LicenseRevoked && (d.GivenUp(u, license) || l.Revoked > 0)
+				if doc.State != delivery.LicenseHeld && !revoked || doc.Unit != u.String() || doc.Product != l.Product {
 					return b, fmt.Errorf("%s shows %s, which is %s by %q", u, license, doc.State, doc.Unit)
 				}
 			}
@@ -78,16 +82,56 @@ func (s *shop) audit(ctx context.Context) (*books, error) {
 func (s *shop) auditMails(b *books) error {
 	for _, m := range s.relay.mails() {
 		order, _, _ := strings.Cut(m.To, "@")
+		if order == "stock" {
+			continue // the merchant's
+		}
 		d, ok := b.deliveries[delivery.ID(order)]
 		if !ok {
 			return fmt.Errorf("mail to %s, of whose order there is no delivery", m.To)
 		}
-		want, err := s.keysOf(b, d, strings.TrimPrefix(m.Subject, "Your licence of The "))
+		product := strings.TrimPrefix(m.Subject, "Your licence of The ")
+		changed := func(l delivery.Line) bool {
+			return l.Product == product && (l.Revoked > 0 || len(l.Again) > 0 || l.Ending != "")
+		}
+		if slices.ContainsFunc(d.Lines, changed) {
+			if err := s.auditPast(b, d, m); err != nil {
+				return err
+			}
+			continue
+		}
+		want, err := s.keysOf(b, d, product)
 		if err != nil {
 			return err
 		}
 		if got := keysIn(m, s.stock); !slices.Equal(sorted(got), sorted(want)) {
 			return fmt.Errorf("mail to %s has keys %v, the delivery shows %v", m.To, got, want)
+		}
+	}
+	return nil
+}
+
+// auditPast checks a mail of a line of which licences were revoked or replaced:
+// each of its keys was the order's at some time.
+func (s *shop) auditPast(b *books, d delivery.Delivery, m mail.Message) error {
+	mine := map[string]bool{}
+	for id, l := range b.licenses {
+		units := []string{l.Unit}
+		for _, p := range l.Past {
+			units = append(units, p.Unit)
+		}
+		for _, u := range units {
+			if strings.HasPrefix(u, d.Order+"/") {
+				key, err := s.keyring.Open(l.Sealed, id)
+				if err != nil {
+					return err
+				}
+				mine[string(key)] = true
+			}
+		}
+	}
+	for _, key := range keysIn(m, s.stock) {
+		if !mine[key] {
+			return fmt.Errorf("mail to %s has key %s, which never was the order's", m.To, key)
 		}
 	}
 	return nil
@@ -120,7 +164,7 @@ func (b *books) strays() []string {
 		}
 		u, err := delivery.ParseUnit(l.Unit)
 		d := b.deliveries[delivery.ID(u.Order)]
-		if err != nil || d.Shows(u) != id {
+		if err != nil || d.Shows(u) != id && !d.GivenUp(u, id) {
 			out = append(out, id+" held by "+l.Unit)
 		}
 	}
@@ -133,7 +177,7 @@ func (b *books) undelivered() []string {
 	var out []string
 	for _, d := range b.deliveries {
 		for i, l := range d.Lines {
-			if d.Closed.IsZero() && !l.Acknowledged {
+			if d.Closed.IsZero() && (!l.Acknowledged || l.Open > 0) || l.RevokedKnown < l.Revoked || len(l.Outgoing) > 0 {
 				out = append(out, fmt.Sprintf("%s line %d: %d open, delivered %v, problem %q", d.Order, i+1, l.Open, l.Delivered, l.Problem))
 			}
 		}

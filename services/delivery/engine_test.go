@@ -34,6 +34,13 @@ func (m *mortal) die(n int, after bool) {
 	m.dying, m.after = n, after
 }
 
+// kill lets the process die now.
+func (m *mortal) kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = true
+}
+
 func (m *mortal) isDead() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -22,6 +22,8 @@ type line struct {
 	quantity int64
 	mail     bool
 	text     string
+	// service: from the merchant's web service; fallback: then from the pool.
+	service, fallback bool
 }
 
 // orderEvent is an order of these lines as its event shows it.
@@ -36,8 +38,15 @@ func orderEvent(id string, state orderv1.PaymentState, lines ...line) *eventv1.O
 		if l.mail {
 			method = orderv1.DeliveryMethod_DELIVERY_METHOD_MAIL
 		}
+		fallback := orderv1.DeliveryMethod_DELIVERY_METHOD_UNSPECIFIED
+		if l.service {
+			method = orderv1.DeliveryMethod_DELIVERY_METHOD_WEB_SERVICE
+		}
+		if l.fallback {
+			fallback = orderv1.DeliveryMethod_DELIVERY_METHOD_POOL
+		}
 		o.Lines = append(o.Lines, &orderv1.Line{
-			Number: int32(i + 1), ProductId: l.product, Name: "The " + l.product, Quantity: l.quantity, DeliveryMethod: method,
+			Number: int32(i + 1), ProductId: l.product, Name: "The " + l.product, Quantity: l.quantity, DeliveryMethod: method, FallbackMethod: fallback,
 		})
 		if l.text != "" {
 			fact.MailTexts = map[string]string{l.product: l.text}
@@ -97,6 +106,7 @@ type orderDouble struct {
 	mu        sync.Mutex
 	deaf      bool
 	delivered map[string]map[int32]bool
+	revoked   map[string]map[int32]int64
 	problems  []string
 }
 
@@ -130,6 +140,8 @@ func (o *orderDouble) answer(e event.Event) []event.Event {
 		if err := e.Decode(f); err == nil {
 			o.problems = append(o.problems, f.GetProblem())
 		}
+	case event.DeliveryRevoked:
+		return o.revoke(e)
 	case event.DeliveryCompleted:
 		f := &eventv1.DeliveryCompleted{}
 		if err := e.Decode(f); err != nil {
@@ -162,6 +174,43 @@ func (o *orderDouble) answer(e event.Event) []event.Event {
 		return out
 	}
 	return nil
+}
+
+// revoke answers news with product.revoked per line, what is known with
+// delivery.acknowledged.
+func (o *orderDouble) revoke(e event.Event) []event.Event {
+	f := &eventv1.DeliveryRevoked{}
+	if err := e.Decode(f); err != nil {
+		return nil
+	}
+	if o.revoked == nil {
+		o.revoked = map[string]map[int32]int64{}
+	}
+	known := o.revoked[f.GetOrderId()]
+	if known == nil {
+		known = map[int32]int64{}
+		o.revoked[f.GetOrderId()] = known
+	}
+	var news []int32
+	for _, l := range f.GetLines() {
+		if l.GetUnits() > known[l.GetLineNumber()] {
+			known[l.GetLineNumber()] = l.GetUnits()
+			news = append(news, l.GetLineNumber())
+		}
+	}
+	if len(news) == 0 {
+		return []event.Event{fact(event.DeliveryAcknowledged, f.GetOrderId(),
+			&eventv1.DeliveryAcknowledged{OrderId: f.GetOrderId(), Revoked: f.GetLines()})}
+	}
+	view := &orderv1.Order{Id: f.GetOrderId(), MerchantId: merchant}
+	for n, units := range known {
+		view.Lines = append(view.Lines, &orderv1.Line{Number: n, RevokedUnits: units})
+	}
+	var out []event.Event
+	for _, n := range news {
+		out = append(out, fact(event.ProductRevoked, f.GetOrderId(), &eventv1.OrderEvent{Order: view, LineNumber: n}))
+	}
+	return out
 }
 
 // published lists the types of the events about an order, in their order. A

@@ -12,12 +12,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
 	"pgregory.net/rapid"
 
 	"quittance/pkg/docstore/memory"
 	"quittance/pkg/event"
+	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	aggregate "quittance/services/delivery/internal/delivery"
 )
 
 // step is one thing that happens in a scenario.
@@ -43,13 +46,16 @@ const (
 	doDie     = "die"     // a process dies at a later write; another starts
 	doFail    = "fail"    // one of the next writes fails or loses its answer
 	doTrouble = "trouble" // the mail server misbehaves for some mails
+	doService = "service" // the merchant's web service misbehaves for some calls
+	doRevoke  = "revoke"  // the merchant revokes a unit's licence
+	doReplace = "replace" // the merchant replaces a unit's licence
 	doWait    = "wait"
 )
 
 var anyStep = rapid.Custom(func(t *rapid.T) step {
 	return step{
 		// Payments come as often as all else together.
-		Kind:    rapid.SampledFrom([]string{doPay, doPay, doPay, doPay, doImport, doImport, doRefund, doResend, doDie, doDie, doFail, doFail, doTrouble, doWait, doWait}).Draw(t, "kind"),
+		Kind:    rapid.SampledFrom([]string{doPay, doPay, doPay, doPay, doImport, doImport, doRefund, doResend, doDie, doDie, doFail, doFail, doTrouble, doService, doService, doRevoke, doReplace, doReplace, doWait, doWait}).Draw(t, "kind"),
 		Order:   rapid.IntRange(0, len(scenarioOrders)-1).Draw(t, "order"),
 		Replica: rapid.IntRange(0, 1).Draw(t, "replica"),
 		Product: rapid.SampledFrom([]string{"tool", "game"}).Draw(t, "product"),
@@ -66,6 +72,8 @@ var scenarioOrders = [][]line{
 	{{product: "tool", quantity: 1}, {product: "game", quantity: 2}},
 	{{product: "game", quantity: 3}, {product: "book", quantity: 1, mail: true}},
 	{{product: "tool", quantity: 4}},
+	{{product: "cloud", quantity: 2, service: true}, {product: "tool", quantity: 1}},
+	{{product: "mixed", quantity: 3, service: true, fallback: true}},
 }
 
 func scenarioOrder(n int, state orderv1.PaymentState) *eventv1.OrderEvent {
@@ -122,6 +130,9 @@ func play(ctx context.Context, steps []step, seed uint64) (err error) {
 			return err
 		}
 	}
+	if err := s.settings(ctx); err != nil {
+		return err
+	}
 	for i, st := range steps {
 		if err := s.do(ctx, st); err != nil {
 			return fmt.Errorf("step %d %+v: %w", i, st, err)
@@ -134,6 +145,27 @@ func play(ctx context.Context, steps []step, seed uint64) (err error) {
 		}
 	}
 	return s.end(ctx)
+}
+
+// settings of the products: refunds bring licences back into the tool's pool, and
+// revoke the game's and the cloud's; the mixed product falls back after a minute.
+func (s *scenario) settings(ctx context.Context) error {
+	r := s.replica(0)
+	for product, d := range map[string]deliveryv1.Disposition{
+		"tool": deliveryv1.Disposition_DISPOSITION_RETURN, "game": deliveryv1.Disposition_DISPOSITION_REVOKE, "cloud": deliveryv1.Disposition_DISPOSITION_REVOKE,
+	} {
+		if _, err := r.server.PutPool(as(ctx, merchant), &deliveryv1.PutPoolRequest{Settings: &deliveryv1.PoolSettings{
+			ProductId: product, OnRefund: d, OnChargeback: d, LowWaterMark: 2,
+		}}); err != nil {
+			return err
+		}
+	}
+	for _, product := range []string{"cloud", "mixed"} {
+		if err := s.web.register(ctx, r, &deliveryv1.WebService{ProductId: product, FallBackAfter: durationpb.New(time.Minute)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *scenario) do(ctx context.Context, st step) error {
@@ -164,6 +196,18 @@ func (s *scenario) do(ctx context.Context, st step) error {
 			m = forgetful
 		}
 		s.relay.set(m, st.Keys)
+	case doService:
+		moods := []serviceMood{unreachable, hanging, says(503, "not now"), says(403, "never"), says(200, "not JSON"), says(200, `{"licenses":["WS-000001"]}`)}
+		s.web.set(moods[(st.Keys+st.Writes)%len(moods)], st.Keys)
+		s.web.mu.Lock()
+		s.web.forgets = st.Late
+		s.web.mu.Unlock()
+	case doRevoke:
+		_, _ = r.server.RevokeLicense(as(ctx, merchant), &deliveryv1.RevokeLicenseRequest{
+			OrderId: fmt.Sprint("ord_", st.Order), LineNumber: 1, Unit: int32(st.Keys), Reason: "test"})
+	case doReplace:
+		_, _ = r.server.ReplaceLicense(as(ctx, merchant), &deliveryv1.ReplaceLicenseRequest{
+			OrderId: fmt.Sprint("ord_", st.Order), LineNumber: 1, Unit: int32(st.Keys), Reason: "test"})
 	case doWait:
 	}
 	wait(st.Pause)
@@ -176,8 +220,10 @@ func (s *scenario) add(ctx context.Context, r *replica, product string, n int) {
 	_, _ = r.importKeys(ctx, product, fresh...) // cut off or not
 }
 
-// end lets nothing go wrong any more and tells what was paid once again: then
-// everything paid must be delivered, and nothing else be held.
+// end lets nothing go wrong any more and tells once again what was paid and never
+// begun, as the order does: then everything paid must be delivered, and nothing
+// else be held. What a crash left in deliveries that nobody asks for again is the
+// audit's to find.
 func (s *scenario) end(ctx context.Context) error {
 	s.failing.Store(0)
 	s.relay.set(nil, 0)
@@ -188,18 +234,27 @@ func (s *scenario) end(ctx context.Context) error {
 	if err := s.bury(ctx); err != nil {
 		return err
 	}
+	begun, err := s.audit(ctx)
+	if err != nil {
+		return err
+	}
 	for n := range scenarioOrders {
-		if s.paid[n] {
+		if _, ok := begun.deliveries[deliveryID(n)]; s.paid[n] && !ok {
 			s.calls.Go(func() {
 				f := scenarioOrder(n, orderv1.PaymentState_PAYMENT_STATE_PAID)
 				s.send(ctx, fact(event.PaymentSucceeded, f.GetOrder().GetId(), f))
 			})
 		}
 	}
-	s.add(ctx, s.replica(0), "tool", 20)
-	s.add(ctx, s.replica(0), "game", 20)
+	s.web.set(nil, 0)
+	for _, product := range []string{"tool", "game", "mixed"} {
+		s.add(ctx, s.replica(0), product, 20)
+	}
 	for range 24 {
 		wait(10 * time.Minute)
+		for n := range scenarioOrders { // what has failed for good waits for the merchant
+			_, _ = s.replica(0).server.RetryDelivery(as(ctx, merchant), &deliveryv1.RetryDeliveryRequest{OrderId: fmt.Sprint("ord_", n)})
+		}
 		b, err := s.audit(ctx)
 		if err != nil {
 			return err
@@ -212,6 +267,8 @@ func (s *scenario) end(ctx context.Context) error {
 	return errors.Join(err, s.allClosed(b), fmt.Errorf("in the end %d deliveries of %d, not delivered: %v, strays: %v",
 		len(b.deliveries), len(s.paid), b.undelivered(), b.strays()))
 }
+
+func deliveryID(n int) string { return aggregate.ID(fmt.Sprint("ord_", n)) }
 
 // allClosed checks that exactly the refunded orders are closed.
 func (s *scenario) allClosed(b *books) error {

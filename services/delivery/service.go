@@ -2,10 +2,13 @@ package delivery
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 
 	"google.golang.org/grpc"
 
 	"quittance/pkg/config"
+	"quittance/pkg/egress"
 	"quittance/pkg/event"
 	"quittance/pkg/mail"
 	"quittance/pkg/reference"
@@ -16,6 +19,9 @@ import (
 	"quittance/services/delivery/internal/edge"
 	"quittance/services/delivery/internal/handle"
 	"quittance/services/delivery/internal/licenses"
+	"quittance/services/delivery/internal/pools"
+	"quittance/services/delivery/internal/upkeep"
+	"quittance/services/delivery/internal/webservices"
 )
 
 // Name is the service's name on the bus and in logs.
@@ -28,12 +34,20 @@ type Config struct {
 	// Reconcile is set for the first start on a store that was restored from a
 	// copy, on all replicas.
 	Reconcile bool `env:"DELIVERY_RECONCILE" doc:"Compare licences and deliveries with the orders' records before any work, after the store was restored from a copy"`
+	// AllowCIDRs opts addresses in that are not public; plain http goes to them only.
+	AllowCIDRs []string `env:"LICENSE_SERVICE_ALLOW_CIDRS" doc:"CIDR blocks that merchants' licence web services may be in although they are not public; http:// is accepted for them only"`
+	// Transport makes the calls of web services instead of the one that refuses
+	// addresses that are not public: for simulations.
+	Transport http.RoundTripper `env:"-"`
 }
 
 // Validate implements config.Validator.
 func (c Config) Validate() error {
 	if c.Workers < 0 {
 		return config.Violation("WORKERS", "must not be negative, is %d", c.Workers)
+	}
+	if _, err := egress.NewPolicy(c.AllowCIDRs); err != nil {
+		return config.Violation("LICENSE_SERVICE_ALLOW_CIDRS", "%v", err)
 	}
 	return nil
 }
@@ -47,6 +61,7 @@ type Service struct {
 	Reference  *reference.Copy
 	server     *edge.Server
 	stock      *edge.Stock
+	transport  *egress.Transport
 	reconciler *deliveries.Reconciler // nil: nothing to reconcile
 }
 
@@ -65,17 +80,40 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	ds, err := deliveries.Open(ctx, base, ls, ref, mailer, cfg.Workers)
+	policy, err := egress.NewPolicy(cfg.AllowCIDRs)
 	if err != nil {
+		return nil, fmt.Errorf("allowed addresses of licence web services: %w", err)
+	}
+	transport := policy.Transport(nil)
+	if cfg.Transport == nil {
+		cfg.Transport = transport
+	}
+	ws, err := webservices.Open(ctx, base, cfg.Transport)
+	if err != nil {
+		return nil, err
+	}
+	ps, err := pools.Open(ctx, base, ls, ref, mailer)
+	if err != nil {
+		return nil, err
+	}
+	ds, err := deliveries.Open(ctx, base, deliveries.Parts{Licenses: ls, Pools: ps, Services: ws, Reference: ref, Mailer: mailer}, cfg.Workers)
+	if err != nil {
+		return nil, err
+	}
+	if err := upkeep.Open(ctx, base, ls, ds, ws); err != nil {
 		return nil, err
 	}
 	h := &handle.Handlers{Deliveries: ds}
 	base.On(event.PaymentSucceeded, h.PaymentSucceeded)
 	base.On(event.OrderRefunded, h.OrderRefunded)
 	base.On(event.OrderCanceled, h.OrderRefunded)
-	base.On(event.ProductDelivered, h.ProductDelivered)
+	base.On(event.ProductDelivered, h.OrderKnows)
+	base.On(event.ProductRevoked, h.OrderKnows)
 	base.On(event.DeliveryAcknowledged, h.DeliveryAcknowledged)
-	s := &Service{base: base, Reference: ref, server: &edge.Server{Deliveries: ds, Products: ref}, stock: &edge.Stock{Licenses: ls}}
+	s := &Service{
+		base: base, Reference: ref, transport: transport, stock: &edge.Stock{Licenses: ls},
+		server: &edge.Server{Deliveries: ds, Products: ref, Egress: policy},
+	}
 	if cfg.Reconcile {
 		s.reconciler = deliveries.NewReconciler(ds, orderv1.NewReferenceServiceClient(orders))
 	}
@@ -95,6 +133,7 @@ func (s *Service) Register(public, internal grpc.ServiceRegistrar) {
 // Run does the service's work until ctx is done. On a restored store nothing is
 // worked on before licences and deliveries are as the orders' records say.
 func (s *Service) Run(ctx context.Context) error {
+	defer s.transport.CloseIdleConnections()
 	if s.reconciler != nil {
 		if err := s.reconciler.Run(ctx); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package delivery_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -74,7 +75,9 @@ func TestOneUnitTakesFourWrites(t *testing.T) {
 			t.Errorf("writes (-want +got):\n%s", diff)
 		}
 		wait(2 * time.Hour)
-		if more := s.replica(0).engine.count(); len(more) > 0 {
+		more := s.replica(0).engine.count()
+		maps.DeleteFunc(more, func(what string, _ int) bool { return strings.HasPrefix(what, "upkeep ") })
+		if len(more) > 0 {
 			t.Errorf("writes after the end: %v", more)
 		}
 

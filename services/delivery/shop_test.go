@@ -45,6 +45,7 @@ type shop struct {
 	log     *buffer
 	lag     func() time.Duration // of the replicas' stores
 	config  delivery.Config
+	web     *merchantService
 	orders  grpc.ClientConnInterface
 
 	mu       sync.Mutex
@@ -90,6 +91,8 @@ var ring = seal.Generate()
 func newShop(engine docstore.Engine) (*shop, error) {
 	keyring, err := seal.ParseKeyring(ring)
 	s := &shop{engine: engine, keyring: keyring, relay: &relay{}, log: &buffer{}, orders: orderIsDown{}}
+	s.web = &merchantService{shop: s, byKey: map[string][]string{}}
+	s.config.Transport = s.web
 	s.order = &orderDouble{shop: s, delivered: map[string]map[int32]bool{}}
 	return s, err
 }
@@ -194,10 +197,10 @@ func (s *shop) publishReference(ctx context.Context, r *replica) error {
 	refs := []*orderv1.Reference{}
 	for _, m := range []string{merchant, "rival"} {
 		refs = append(refs, &orderv1.Reference{Kind: reference.KindMerchant, Id: m, Version: 1, Item: &orderv1.Reference_Merchant{
-			Merchant: &orderv1.Merchant{Id: m, Name: m, MailFrom: "shop@" + m + ".example"},
+			Merchant: &orderv1.Merchant{Id: m, Name: m, MailFrom: "shop@" + m + ".example", ContactEmail: "stock@" + m + ".example"},
 		}})
 	}
-	for _, p := range []string{"tool", "game", "book"} {
+	for _, p := range []string{"tool", "game", "book", "cloud", "mixed"} {
 		refs = append(refs, &orderv1.Reference{Kind: reference.KindProduct, Id: reference.ProductID(merchant, p), Version: 1,
 			Item: &orderv1.Reference_Product{Product: &orderv1.MerchantProduct{MerchantId: merchant, Product: &orderv1.Product{Id: p}}}})
 	}

@@ -103,7 +103,8 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 		"QUITTANCE_KEYRING=" + seal.Generate(), "QUITTANCE_SERVICE_TOKEN=" + fleetToken,
 		"QUITTANCE_OPERATOR_KEY=" + fleetOperator, "QUITTANCE_PUBLIC_URL=" + public, "QUITTANCE_CALLBACK_URL=" + callbacks,
 		"QUITTANCE_SMTP_HOST=" + smtpHost, "QUITTANCE_SMTP_PORT=" + smtpPort, "QUITTANCE_SMTP_TLS=none",
-		"QUITTANCE_WEBHOOK_ALLOW_CIDRS=127.0.0.0/8", "QUITTANCE_RETURN_WAIT=" + cfg.ReturnWait.String(), "QUITTANCE_CATCH_UP=" + cfg.Notification.CatchUp.String(),
+		"QUITTANCE_WEBHOOK_ALLOW_CIDRS=127.0.0.0/8", "QUITTANCE_LICENSE_SERVICE_ALLOW_CIDRS=127.0.0.0/8",
+		"QUITTANCE_RETURN_WAIT=" + cfg.ReturnWait.String(), "QUITTANCE_CATCH_UP=" + cfg.Notification.CatchUp.String(),
 		"QUITTANCE_LOG_LEVEL=error",
 	}
 	var sandbox *process

@@ -57,6 +57,7 @@ type world struct {
 	callbacks     callbackv1.CallbackServiceClient
 	orders        orderv1.OrderServiceClient
 	shops         orderv1.ShopServiceClient
+	catalog       orderv1.CatalogServiceClient
 	payments      paymentv1.PaymentServiceClient
 	deliveries    deliveryv1.DeliveryServiceClient
 	verifications verificationv1.VerificationServiceClient
@@ -79,7 +80,8 @@ func config(dir string) standalone.Config {
 	return standalone.Config{
 		DataDir: dir, GRPCAddr: "127.0.0.1:0", HTTPAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", SandboxSMTP: "127.0.0.1:0",
 		Sandbox: true, ReturnWait: 5 * time.Second, Notification: notification.Config{AllowCIDRs: []string{"127.0.0.0/8"}, CatchUp: time.Minute, Timeout: 5 * time.Second},
-		Telemetry: telemetry.Config{Output: io.Discard},
+		ServiceAllow: []string{"127.0.0.0/8"},
+		Telemetry:    telemetry.Config{Output: io.Discard},
 	}
 }
 
@@ -148,7 +150,7 @@ func (w *world) connect(key seal.Secret) {
 		return conn
 	}
 	orders := dial(w.at.Order)
-	w.shops = orderv1.NewShopServiceClient(orders)
+	w.shops, w.catalog = orderv1.NewShopServiceClient(orders), orderv1.NewCatalogServiceClient(orders)
 	w.orders, w.payments = orderv1.NewOrderServiceClient(orders), paymentv1.NewPaymentServiceClient(dial(w.at.Payment))
 	w.deliveries, w.callbacks = deliveryv1.NewDeliveryServiceClient(dial(w.at.Delivery)), callbackv1.NewCallbackServiceClient(dial(w.at.Callback))
 	w.verifications = verificationv1.NewVerificationServiceClient(dial(w.at.Verification))

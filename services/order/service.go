@@ -67,6 +67,7 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 	base.On(event.DeliveryCompleted, h.DeliveryCompleted)
 	base.On(event.DeliveryDelayed, h.DeliveryDelayed)
 	base.On(event.FulfillmentChanged, h.FulfillmentChanged)
+	base.On(event.DeliveryRevoked, h.DeliveryRevoked)
 
 	s := &Service{
 		base: base, Reference: refs,

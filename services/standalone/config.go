@@ -35,6 +35,7 @@ type Config struct {
 
 	ReturnWait   time.Duration `env:"RETURN_WAIT" envDefault:"5s" doc:"how long a returning customer waits for the provider's answer"`
 	AccessFor    time.Duration `env:"ACCESS_FOR" envDefault:"30m" doc:"how long after the payment the access token of a customer who came back paid holds"`
+	ServiceAllow []string      `env:"LICENSE_SERVICE_ALLOW_CIDRS" doc:"networks that merchants' licence web services may be in beside the public internet"`
 	Notification notification.Config
 
 	DeliveryReconcile bool `env:"DELIVERY_RECONCILE" doc:"compare licences and deliveries with the orders' records before any work, after delivery.db was restored from a copy"`

@@ -36,6 +36,9 @@ func RunForPeople(ctx context.Context, cfg Config, w io.Writer) error {
 	if len(cfg.Notification.AllowCIDRs) == 0 {
 		cfg.Notification.AllowCIDRs = []string{"127.0.0.0/8"}
 	}
+	if len(cfg.ServiceAllow) == 0 {
+		cfg.ServiceAllow = []string{"127.0.0.0/8"}
+	}
 	s, err := Open(ctx, cfg, Options{})
 	if err != nil {
 		return err

@@ -213,7 +213,7 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	deliver, err := delivery.New(ctx, deps[delivery.Name], delivery.Config{Reconcile: s.cfg.DeliveryReconcile}, s.orders, mailer)
+	deliver, err := delivery.New(ctx, deps[delivery.Name], delivery.Config{AllowCIDRs: s.cfg.ServiceAllow, Reconcile: s.cfg.DeliveryReconcile}, s.orders, mailer)
 	if err != nil {
 		return err
 	}

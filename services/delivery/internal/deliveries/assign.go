@@ -16,6 +16,9 @@ const (
 	chunk = 500
 	// wakePage is how many waiting deliveries are read together.
 	wakePage = 100
+	// whyRefuted is on record with licences that are released because the unit has
+	// another or gets none.
+	whyRefuted = "held in a race or before a crash, never given"
 )
 
 // findings are the licences that a look for them brought, before the delivery
@@ -52,6 +55,9 @@ func (ds *Deliveries) findLine(ctx context.Context, d *delivery.Delivery, units 
 		if err != nil {
 			return err
 		}
+		if h.Revoked || d.GivenUp(h.Unit, h.License) {
+			continue
+		}
 		f.held = append(f.held, h)
 		if f.assigned[h.Unit] == "" {
 			f.assigned[h.Unit] = h.License
@@ -76,7 +82,12 @@ func (ds *Deliveries) findLine(ctx context.Context, d *delivery.Delivery, units 
 	}
 	maps.Copy(f.assigned, got)
 	short := len(got) < len(without)
-	empty[line.Product] = empty[line.Product] || short
+	if short && !empty[line.Product] {
+		empty[line.Product] = true
+		if err := ds.Pools.Nudge(ctx, d.Merchant, line.Product); err != nil {
+			return err
+		}
+	}
 	f.looks = append(f.looks, delivery.Look{Line: units[0].Line, Short: short, Wakes: line.Wakes})
 	return nil
 }
@@ -94,10 +105,10 @@ func (f *findings) apply(d *delivery.Delivery, now time.Time) {
 // release frees those of the licences that the stored delivery refutes.
 func (ds *Deliveries) release(ctx context.Context, d *delivery.Delivery, held []licenses.Held) error {
 	for _, h := range held {
-		if !d.Refutes(h.Unit, h.License) {
+		if h.Revoked || !d.Refutes(h.Unit, h.License) {
 			continue
 		}
-		if err := ds.Licenses.Release(ctx, d.Merchant, h.License, h.Unit); err != nil {
+		if err := ds.Licenses.Release(ctx, d.Merchant, h.License, h.Unit, whyRefuted); err != nil {
 			return err
 		}
 		ds.base.Log.InfoContext(ctx, "licence released", "license", h.License, "unit", h.Unit.String())

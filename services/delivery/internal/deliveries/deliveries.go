@@ -24,40 +24,58 @@ import (
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/delivery/internal/delivery"
 	"quittance/services/delivery/internal/licenses"
+	"quittance/services/delivery/internal/pools"
+	"quittance/services/delivery/internal/webservices"
 )
 
 // lease is how long a document is kept from others while its mails are sent. It
 // leaves a slow relay time for one mail.
 const lease = time.Minute
 
-// Merchants knows who sends the mails.
-type Merchants interface {
+// lane is how many calls of one product's web service are under way at once, so
+// that one that hangs holds up only itself.
+const lane = 4
+
+// Reference knows who sends the mails, and how they look.
+type Reference interface {
 	// Merchant reads a merchant; fault.KindNotFound if there is none.
 	Merchant(ctx context.Context, merchant string) (*orderv1.Merchant, error)
+	// Product reads a merchant's product; fault.KindNotFound if there is none.
+	Product(ctx context.Context, merchant, product string) (*orderv1.Product, error)
+}
+
+// Parts are what deliveries are made with.
+type Parts struct {
+	Licenses  *licenses.Licenses
+	Pools     *pools.Pools
+	Services  *webservices.WebServices
+	Reference Reference
+	Mailer    mail.Sender
 }
 
 // Deliveries is the collection of delivery documents.
 type Deliveries struct {
 	*docstore.Collection[delivery.Delivery]
-	Licenses  *licenses.Licenses
-	base      *service.Base
-	merchants Merchants
-	mailer    mail.Sender
+	Parts
+	base *service.Base
 }
 
 // Open opens the collection and adds its due work, in the given number of
 // workers, to the service.
-func Open(ctx context.Context, b *service.Base, ls *licenses.Licenses, merchants Merchants, mailer mail.Sender, workers int) (*Deliveries, error) {
+func Open(ctx context.Context, b *service.Base, parts Parts, workers int) (*Deliveries, error) {
 	coll, err := service.Open(ctx, b, docstore.Spec[delivery.Delivery]{
-		Name:    "deliveries",
-		Indexes: map[string]func(*delivery.Delivery) string{"waiting": delivery.Waiting},
+		Name: "deliveries",
+		Indexes: map[string]func(*delivery.Delivery) string{
+			"waiting": delivery.Waiting,
+			"created": func(d *delivery.Delivery) string { return delivery.TimeKey(d.Created) },
+		},
 		NextDue: delivery.NextDue,
 	})
 	if err != nil {
 		return nil, err
 	}
-	ds := &Deliveries{Collection: coll, Licenses: ls, base: b, merchants: merchants, mailer: mailer}
-	service.Loop(b, coll, ds.work, due.Options{Workers: workers, Lease: lease})
+	ds := &Deliveries{Collection: coll, Parts: parts, base: b}
+	service.Loop(b, coll, ds.work, due.Options{Workers: workers, Lease: lease}).Lanes(lane, delivery.Lane)
 	return ds, nil
 }
 
@@ -84,6 +102,9 @@ func (ds *Deliveries) Begin(ctx context.Context, d *delivery.Delivery) error {
 	if !errors.Is(err, docstore.ErrNotFound) {
 		return err
 	}
+	if err := ds.settle(ctx, d); err != nil {
+		return err
+	}
 	now := ds.Now()
 	f, err := ds.find(ctx, d, now)
 	if err != nil {
@@ -106,6 +127,23 @@ func (ds *Deliveries) Begin(ctx context.Context, d *delivery.Delivery) error {
 	return ds.release(ctx, &doc.Body, f.held)
 }
 
+// settle applies what holds for the licences of the products to a delivery of
+// which nothing is stored yet.
+func (ds *Deliveries) settle(ctx context.Context, d *delivery.Delivery) error {
+	perLine := map[string]bool{}
+	for i := range d.Lines {
+		if l := &d.Lines[i]; l.Open > 1 {
+			p, err := ds.Pools.Of(ctx, d.Merchant, l.Product)
+			if err != nil {
+				return err
+			}
+			perLine[l.Product] = p.PerLine
+		}
+	}
+	d.PerLine(func(product string) bool { return perLine[product] })
+	return nil
+}
+
 // repeat answers an order that asks again, and releases what an earlier attempt
 // left held.
 func (ds *Deliveries) repeat(ctx context.Context, d *delivery.Delivery) error {
@@ -123,47 +161,96 @@ func (ds *Deliveries) repeat(ctx context.Context, d *delivery.Delivery) error {
 	return err
 }
 
-// Acknowledge notes that the order knows lines to be delivered.
-// docstore.ErrNotFound if there is no such delivery.
-func (ds *Deliveries) Acknowledge(ctx context.Context, merchant, order string, lines []int32) error {
-	_, err := ds.For(merchant).Update(ctx, delivery.ID(order), func(d *delivery.Delivery, _ *docstore.Change) error {
-		if !d.Acknowledge(lines) {
-			return docstore.ErrUnchanged
-		}
-		return nil
-	})
-	return err
-}
-
 // Close notes that an order, given as nothing of it is delivered, is no longer
-// paid. If its delivery has not begun it never will: the closed document
-// remembers that.
-func (ds *Deliveries) Close(ctx context.Context, d *delivery.Delivery) error {
+// paid, and what becomes of its licences. If its delivery has not begun it never
+// will: the closed document remembers that.
+func (ds *Deliveries) Close(ctx context.Context, d *delivery.Delivery, chargedBack bool) error {
 	now := ds.Now()
 	d.Close(now)
-	if _, err := ds.For(d.Merchant).Insert(ctx, d.ID, d); !errors.Is(err, docstore.ErrExists) {
-		return err
+	doc, err := ds.For(d.Merchant).Insert(ctx, d.ID, d)
+	if errors.Is(err, docstore.ErrExists) {
+		doc, err = ds.close(ctx, d, chargedBack, now)
 	}
-	doc, err := ds.For(d.Merchant).Update(ctx, d.ID, func(d *delivery.Delivery, _ *docstore.Change) error {
-		if !d.Close(now) {
-			return docstore.ErrUnchanged
-		}
-		return nil
-	})
 	if err != nil {
 		return err
 	}
 	return ds.sweep(ctx, &doc.Body)
 }
 
+func (ds *Deliveries) close(ctx context.Context, d *delivery.Delivery, chargedBack bool, now time.Time) (*docstore.Doc[delivery.Delivery], error) {
+	becomes := map[string]delivery.Disposition{}
+	for i := range d.Lines {
+		p, err := ds.Pools.Of(ctx, d.Merchant, d.Lines[i].Product)
+		if err != nil {
+			return nil, err
+		}
+		becomes[p.Product] = p.After(chargedBack)
+	}
+	why := "the order was refunded"
+	if chargedBack {
+		why = "the payment was charged back"
+	}
+	return ds.For(d.Merchant).Update(ctx, d.ID, func(d *delivery.Delivery, _ *docstore.Change) error {
+		closed := d.Close(now)
+		if !closed && !chargedBack {
+			return docstore.ErrUnchanged
+		}
+		if !d.End(func(product string) delivery.Disposition { return becomes[product] }, why, now) && !closed {
+			return docstore.ErrUnchanged
+		}
+		return nil
+	})
+}
+
+// Change changes a stored delivery on somebody's behalf, with the events that
+// follow. docstore.ErrNotFound if there is no such delivery.
+func (ds *Deliveries) Change(ctx context.Context, merchant, order string, change func(*delivery.Delivery, time.Time) error) (*docstore.Doc[delivery.Delivery], error) {
+	return ds.For(merchant).Update(ctx, delivery.ID(order), func(d *delivery.Delivery, ch *docstore.Change) error {
+		now := ds.Now()
+		if err := change(d, now); err != nil {
+			return err
+		}
+		events, err := ds.events(d, d.Announce(now))
+		if err != nil {
+			return err
+		}
+		ch.Emit(events...)
+		return nil
+	})
+}
+
 // Resend queues the mails of an order's delivery again; delivery.ErrState if it
 // has none to send, docstore.ErrNotFound if there is no such delivery.
 func (ds *Deliveries) Resend(ctx context.Context, merchant, order string) (*docstore.Doc[delivery.Delivery], error) {
-	return ds.For(merchant).Update(ctx, delivery.ID(order), func(d *delivery.Delivery, _ *docstore.Change) error {
-		changed, err := d.Resend(ds.Now())
+	return ds.Change(ctx, merchant, order, func(d *delivery.Delivery, now time.Time) error {
+		changed, err := d.Resend(now)
 		if err == nil && !changed {
 			return docstore.ErrUnchanged
 		}
 		return err
 	})
+}
+
+// Acknowledged is what the order knows.
+type Acknowledged struct {
+	// Lines are delivered.
+	Lines []int32
+	// Revoked counts the units of lines that may use their licence no more.
+	Revoked map[int32]int64
+}
+
+// Acknowledge notes what the order knows. docstore.ErrNotFound if there is no
+// such delivery.
+func (ds *Deliveries) Acknowledge(ctx context.Context, merchant, order string, a Acknowledged) error {
+	_, err := ds.For(merchant).Update(ctx, delivery.ID(order), func(d *delivery.Delivery, _ *docstore.Change) error {
+		news := d.Acknowledge(a.Lines)
+		for line, units := range a.Revoked {
+			news = d.AcknowledgeRevoked(line, units) || news
+		}
+		if !news {
+			return docstore.ErrUnchanged
+		}
+		return nil
+	})
+	return err
 }

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
+	"quittance/pkg/fault"
 	"quittance/pkg/mail"
 	"quittance/services/delivery/internal/delivery"
 	"quittance/services/delivery/internal/licenses"
@@ -67,7 +67,7 @@ func (ds *Deliveries) send(ctx context.Context, d *delivery.Delivery, letter del
 // handOver gives a mail to the mail server. The problem is for people; the
 // error is ours, never the mail server's.
 func (ds *Deliveries) handOver(ctx context.Context, d *delivery.Delivery, letter delivery.Letter) (problem string, refused bool, err error) {
-	merchant, err := ds.merchants.Merchant(ctx, d.Merchant)
+	merchant, err := ds.Reference.Merchant(ctx, d.Merchant)
 	if err != nil {
 		return "the merchant's sender address is not known yet; the mail is sent as soon as it is", false, err
 	}
@@ -78,9 +78,14 @@ func (ds *Deliveries) handOver(ctx context.Context, d *delivery.Delivery, letter
 	if err != nil {
 		return "the licence keys can't be read now; the operator must look after it, then the mail is sent by itself", false, err
 	}
-	subject, text := d.Compose(letter, keys)
-	problem, refused = explain(ds.mailer.Send(ctx, mail.Message{
-		ID: d.MessageID(letter), From: merchant.GetMailFrom(), To: d.Email, Subject: subject, Text: text,
+	t, err := ds.template(ctx, d, letter)
+	if err != nil {
+		return "the product's mail is not known yet; it is sent as soon as it is", false, err
+	}
+	content := d.Compose(letter, t, good(keys))
+	problem, refused = explain(ds.Mailer.Send(ctx, mail.Message{
+		ID: d.MessageID(letter), From: merchant.GetMailFrom(), To: d.Email,
+		Subject: content.Subject, Text: content.Text, HTML: content.HTML,
 		Headers: map[string]string{"Auto-Submitted": "auto-generated"},
 	}))
 	return problem, refused, nil
@@ -113,17 +118,52 @@ func explain(err error) (problem string, refused bool) {
 	}
 }
 
-// keys unseals the keys of a line's units, in their order; empty for a unit
-// that has none. others is what else is held for the units. It is an error if a
-// licence is not held that the delivery shows.
-func (ds *Deliveries) keys(ctx context.Context, d *delivery.Delivery, line int) (keys []string, others []licenses.Held, err error) {
+// template is the product's mail as it is now, so that a template put right puts
+// the next mail right; empty if the product has none or is no more.
+func (ds *Deliveries) template(ctx context.Context, d *delivery.Delivery, letter delivery.Letter) (delivery.Template, error) {
+	p, err := ds.Reference.Product(ctx, d.Merchant, d.Lines[letter.Line-1].Product)
+	if err != nil && fault.KindOf(err) != fault.KindNotFound {
+		return delivery.Template{}, err
+	}
+	return delivery.Template{Subject: p.GetMailSubject(), Text: p.GetMailText(), HTML: p.GetMailHtml()}, nil
+}
+
+// Key is the licence key of a unit.
+type Key struct {
+	Unit    delivery.Unit
+	Text    string
+	Revoked bool
+}
+
+// good are the texts of those keys that may be used.
+func good(keys []Key) []string {
+	var out []string
+	for _, k := range keys {
+		if !k.Revoked {
+			out = append(out, k.Text)
+		}
+	}
+	return out
+}
+
+// keys unseals the keys of a line's units, in their order, of those that have
+// one. others is what else is held for the units. It is an error if a licence is
+// not the unit's that the delivery shows.
+func (ds *Deliveries) keys(ctx context.Context, d *delivery.Delivery, line int) (keys []Key, others []licenses.Held, err error) {
 	shown := d.Lines[line-1].Licenses
 	if len(shown) == 0 {
 		return nil, nil, nil
 	}
-	keys = make([]string, len(shown))
-	found := 0
-	for h, err := range ds.Licenses.Held(ctx, d.Merchant, d.Unit(line, 1), d.Unit(line, len(shown))) {
+	keys, others, err = ds.keysFrom(ctx, d, d.Unit(line, 1), d.Unit(line, len(shown)), len(shown))
+	if n := shown.Count(); err == nil && len(keys) != n {
+		return nil, nil, fmt.Errorf("delivery %s line %d shows %d licences, %d are held", d.ID, line, n, len(keys))
+	}
+	return keys, others, err
+}
+
+// keysFrom unseals up to a number of keys of the units from the first to the last.
+func (ds *Deliveries) keysFrom(ctx context.Context, d *delivery.Delivery, first, last delivery.Unit, limit int) (keys []Key, others []licenses.Held, err error) {
+	for h, err := range ds.Licenses.Held(ctx, d.Merchant, first, last) {
 		if err != nil {
 			return nil, nil, err
 		}
@@ -131,27 +171,30 @@ func (ds *Deliveries) keys(ctx context.Context, d *delivery.Delivery, line int) 
 			others = append(others, h)
 			continue
 		}
-		if keys[h.Unit.Number-1], err = ds.Licenses.Key(h); err != nil {
+		text, err := ds.Licenses.Key(h)
+		if err != nil {
 			return nil, nil, err
 		}
-		found++
-	}
-	if n := shown.Count(); found != n {
-		return nil, nil, fmt.Errorf("delivery %s line %d shows %d licences, %d are held", d.ID, line, n, found)
+		keys = append(keys, Key{Unit: h.Unit, Text: text, Revoked: h.Revoked || d.GivenUp(h.Unit, h.License)})
+		if len(keys) == limit {
+			break
+		}
 	}
 	return keys, others, nil
 }
 
-// Keys unseals the licence keys of a delivery, line by line: for its
-// merchant's own answer.
-func (ds *Deliveries) Keys(ctx context.Context, d *delivery.Delivery) ([][]string, error) {
-	out := make([][]string, len(d.Lines))
-	for i := range d.Lines {
-		keys, _, err := ds.keys(ctx, d, i+1)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = slices.DeleteFunc(keys, func(key string) bool { return key == "" })
+// Keys unseals licence keys of a delivery from a unit on, for its merchant's own
+// answer: up to a number of them, and about so many bytes. next is the unit to go
+// on with, nil after the last.
+func (ds *Deliveries) Keys(ctx context.Context, d *delivery.Delivery, from delivery.Unit, limit, size int) (keys []Key, next *delivery.Unit, err error) {
+	all, _, err := ds.keysFrom(ctx, d, from, d.Last(), limit+1)
+	if err != nil {
+		return nil, nil, err
 	}
-	return out, nil
+	for i, k := range all {
+		if size -= len(k.Text); i == limit || size < 0 && i > 0 {
+			return all[:i], &k.Unit, nil
+		}
+	}
+	return all, nil, nil
 }

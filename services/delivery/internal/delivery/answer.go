@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"quittance/pkg/event"
-	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
@@ -18,8 +16,10 @@ import (
 type Announcement struct {
 	Type  string
 	Lines []int32
-	// Problem is set for delivery.delayed.
+	// Problem is set for delivery.delayed, and Failed then lists those of the lines
+	// for which nothing is tried any more.
 	Problem string
+	Failed  []int32
 }
 
 // Announce lists what the order does not know yet of the delivery, and notes
@@ -30,36 +30,65 @@ func (d *Delivery) Announce(now time.Time) []Announcement {
 		d.Told, d.Asked, d.AskedTimes = len(lines), now, 1
 		out = append(out, Announcement{Type: event.DeliveryCompleted, Lines: lines})
 	}
-	if lines, problem := d.stuck(); problem != d.Announced {
+	if total := d.revokedUnits(); total > d.Revocations.Told {
+		d.Revocations = Asking{Told: total, At: now, Times: 1}
+		out = append(out, Announcement{Type: event.DeliveryRevoked})
+	}
+	if lines, failed, problem := d.stuck(); problem != d.Announced {
+		// A problem that is over is news to an order that waits for the line all the
+		// same, not to one that hears that it is delivered.
+		news := problem != "" || d.waits()
 		d.Announced = problem
-		if problem != "" {
-			out = append(out, Announcement{Type: event.DeliveryDelayed, Lines: lines, Problem: problem})
+		if news {
+			// A time, so that it grows even if the store is an older copy.
+			d.Delays = max(d.Delays+1, now.UnixMilli())
+			out = append(out, Announcement{Type: event.DeliveryDelayed, Lines: lines, Problem: problem, Failed: failed})
 		}
 	}
 	return out
 }
 
+// waits reports whether a line still needs its licences.
+func (d *Delivery) waits() bool {
+	for i := range d.Lines {
+		if l := &d.Lines[i]; d.Closed.IsZero() && l.Open > 0 && l.Delivered.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
 // Payload is the event message of an announcement.
 func (d *Delivery) Payload(a Announcement) proto.Message {
-	if a.Type == event.DeliveryDelayed {
+	switch a.Type {
+	case event.DeliveryDelayed:
 		return &eventv1.DeliveryDelayed{
 			DeliveryId: d.ID, OrderId: d.Order, MerchantId: d.Merchant, LineNumbers: a.Lines, Problem: a.Problem,
+			FailedLineNumbers: a.Failed, Revision: d.Delays,
 		}
+	case event.DeliveryRevoked:
+		return &eventv1.DeliveryRevoked{DeliveryId: d.ID, OrderId: d.Order, MerchantId: d.Merchant, Lines: d.revoked()}
 	}
 	return &eventv1.DeliveryCompleted{
 		DeliveryId: d.ID, OrderId: d.Order, MerchantId: d.Merchant, LineNumbers: a.Lines, Licenses: d.record(a.Lines),
 	}
 }
 
-// AskAgain reports whether the order must be asked again for its answer, and
-// notes that it was.
-func (d *Delivery) AskAgain(now time.Time) bool {
-	if !d.unacknowledged() || d.Asked.Add(askAgain.After(d.AskedTimes)).After(now) {
-		return false
+// AskAgain lists the events that must be sent again because the order owes
+// their answer, and notes that they were.
+func (d *Delivery) AskAgain(now time.Time) []string {
+	var out []string
+	if d.unacknowledged() && !d.Asked.Add(askAgain.After(d.AskedTimes)).After(now) {
+		d.Asked = now
+		d.AskedTimes++
+		out = append(out, event.DeliveryCompleted)
 	}
-	d.Asked = now
-	d.AskedTimes++
-	return true
+	if r := &d.Revocations; d.revocationsUnknown() && !r.At.Add(askAgain.After(r.Times)).After(now) {
+		r.At = now
+		r.Times++
+		out = append(out, event.DeliveryRevoked)
+	}
+	return out
 }
 
 // Repeat says which event answers an order that asks again for its delivery:
@@ -123,26 +152,6 @@ func (d *Delivery) Problem() string {
 	return strings.Join(texts, "; ")
 }
 
-// View is the delivery as its merchant sees it; keys holds the licence keys of
-// each line.
-func (d *Delivery) View(keys [][]string) *deliveryv1.Delivery {
-	v := &deliveryv1.Delivery{Id: d.ID, OrderId: d.Order, Problem: d.Problem()}
-	for i := range d.Lines {
-		l := &d.Lines[i]
-		line := &deliveryv1.DeliveryLine{
-			LineNumber: int32(i + 1), ProductId: l.Product, Quantity: int64(l.Quantity), Delivered: !l.Delivered.IsZero(),
-		}
-		if i < len(keys) {
-			line.LicenseKeys = keys[i]
-		}
-		if !l.Mailed.IsZero() {
-			line.MailTime = timestamppb.New(l.Mailed)
-		}
-		v.Lines = append(v.Lines, line)
-	}
-	return v
-}
-
 // delivered lists the numbers of the delivered lines.
 func (d *Delivery) delivered() []int32 {
 	var out []int32
@@ -154,9 +163,9 @@ func (d *Delivery) delivered() []int32 {
 	return out
 }
 
-// stuck lists the lines that can't be delivered until somebody acts, and why.
-func (d *Delivery) stuck() ([]int32, string) {
-	var lines []int32
+// stuck lists the lines that can't be delivered until somebody acts, those of
+// them that have failed, and why.
+func (d *Delivery) stuck() (lines, failed []int32, problem string) {
 	var texts []string
 	for i := range d.Lines {
 		l := &d.Lines[i]
@@ -164,9 +173,12 @@ func (d *Delivery) stuck() ([]int32, string) {
 			continue
 		}
 		lines = append(lines, int32(i+1))
+		if l.Failed {
+			failed = append(failed, int32(i+1))
+		}
 		texts = add(texts, l.Problem)
 	}
-	return lines, strings.Join(texts, "; ")
+	return lines, failed, strings.Join(texts, "; ")
 }
 
 // add appends a text that is not there yet.

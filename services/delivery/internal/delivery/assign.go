@@ -5,11 +5,24 @@ import (
 	"time"
 )
 
-// waitsForSeveral stands for the product where a delivery waits for more than
-// one. No product is called that.
-const waitsForSeveral = "+"
+// These stand for the product where a delivery waits for several, or for
+// something else than a pool. No product is called that.
+const (
+	waitsForSeveral = "+"
+	waitsForOther   = "!"
+)
 
-// Want lists up to limit units that shall get a licence now.
+// PerLine makes lines of products that have one licence for any quantity one
+// unit each. It is for a delivery of which nothing is stored yet.
+func (d *Delivery) PerLine(perLine func(product string) bool) {
+	for i := range d.Lines {
+		if l := &d.Lines[i]; l.Open > 0 && perLine(l.Product) {
+			l.PerLine, l.Open = true, 1
+		}
+	}
+}
+
+// Want lists up to limit units that shall get a licence from a pool now.
 func (d *Delivery) Want(now time.Time, limit int) []Unit {
 	if !d.Closed.IsZero() {
 		return nil
@@ -17,10 +30,10 @@ func (d *Delivery) Want(now time.Time, limit int) []Unit {
 	var out []Unit
 	for i := range d.Lines {
 		l := &d.Lines[i]
-		if l.Open == 0 || l.AssignAt.After(now) {
+		if l.Open == 0 || l.Failed || l.byService() || l.AssignAt.After(now) {
 			continue
 		}
-		for n := 1; n <= l.Quantity; n++ {
+		for n := 1; n <= l.units(); n++ {
 			if l.Licenses.Of(n) != "" {
 				continue
 			}
@@ -36,34 +49,44 @@ func (d *Delivery) Want(now time.Time, limit int) []Unit {
 // or the delivery is closed: the first one stays.
 func (d *Delivery) Assign(u Unit, license string, now time.Time) {
 	l := d.line(u.Line)
-	if !d.Closed.IsZero() || u.Order != d.Order || l == nil || u.Number < 1 || u.Number > l.Quantity ||
-		l.Open == 0 || l.Licenses.Of(u.Number) != "" {
+	if !d.Closed.IsZero() || u.Order != d.Order || l == nil || u.Number < 1 || u.Number > l.units() ||
+		l.Open == 0 || l.Licenses.Of(u.Number) != "" || d.GivenUp(u, license) {
 		return
 	}
 	l.Licenses = l.Licenses.With(u.Number, license)
 	if l.Open--; l.Open == 0 {
-		l.AssignAt, l.AssignTries, l.Problem, l.Stuck = time.Time{}, 0, "", false
-		l.MailAt = now
+		l.clear()
+		l.AssignAt, l.MailAt = time.Time{}, now
 	}
+}
+
+// clear forgets what went wrong with a line's licences.
+func (l *Line) clear() {
+	l.AssignTries, l.Failing = 0, time.Time{}
+	l.Problem, l.Stuck, l.Failed = "", false, false
 }
 
 // Shows returns the licence of a unit, empty if it has none.
 func (d *Delivery) Shows(u Unit) string {
-	if l := d.line(u.Line); l != nil && u.Order == d.Order {
-		return l.Licenses.Of(u.Number)
+	l := d.line(u.Line)
+	if l == nil || u.Order != d.Order || l.Ending == DispositionReturn {
+		return ""
 	}
-	return ""
+	return l.Licenses.Of(u.Number)
 }
 
 // Refutes reports whether a licence that is held for a unit can never become
 // that unit's: it has another one, or will get none any more. Only a stored
 // delivery refutes; before that, whoever writes it may still choose the licence.
 func (d *Delivery) Refutes(u Unit, license string) bool {
+	if d.GivenUp(u, license) {
+		return false // it is on its way out already
+	}
 	if shown := d.Shows(u); shown != "" {
 		return shown != license
 	}
 	l := d.line(u.Line)
-	return !d.Closed.IsZero() || l == nil || l.Open == 0 || u.Number < 1 || u.Number > l.Quantity
+	return !d.Closed.IsZero() || l == nil || l.Open == 0 || u.Number < 1 || u.Number > l.units()
 }
 
 // Look is what came of looking for a line's licences.
@@ -79,7 +102,7 @@ type Look struct {
 // keys were imported meanwhile.
 func (d *Delivery) Looked(look Look, now time.Time) {
 	l := d.line(look.Line)
-	if l == nil || l.Open == 0 {
+	if l == nil || l.Open == 0 || l.byService() {
 		return
 	}
 	if !look.Short {
@@ -95,11 +118,14 @@ func (d *Delivery) Looked(look Look, now time.Time) {
 	}
 }
 
+// lacks reports whether the line waits for licences in its pool.
+func (l *Line) lacks() bool { return l.Stuck && l.Open > 0 && !l.byService() }
+
 // Lacks is how many units wait for a licence of the product.
 func (d *Delivery) Lacks(product string) int {
 	n := 0
 	for i := range d.Lines {
-		if l := &d.Lines[i]; l.Stuck && l.Open > 0 && l.Product == product && d.Closed.IsZero() {
+		if l := &d.Lines[i]; l.lacks() && l.Product == product && d.Closed.IsZero() {
 			n += l.Open
 		}
 	}
@@ -111,7 +137,7 @@ func (d *Delivery) Lacks(product string) int {
 func (d *Delivery) Wake(product string, now time.Time) bool {
 	woken := false
 	for i := range d.Lines {
-		if l := &d.Lines[i]; l.Stuck && l.Open > 0 && l.Product == product && d.Closed.IsZero() {
+		if l := &d.Lines[i]; l.lacks() && l.Product == product && d.Closed.IsZero() {
 			l.AssignAt = now
 			l.Wakes++
 			woken = true
@@ -120,24 +146,29 @@ func (d *Delivery) Wake(product string, now time.Time) bool {
 	return woken
 }
 
-// Waiting is the index value of a delivery that waits for licences: the product
-// and since when. It is empty if it waits for none.
+// Waiting is the index value of a delivery that waits for somebody to act: the
+// product whose pool it waits for, or a sign for anything else, and since when.
+// It is empty if it waits for nobody.
 func Waiting(d *Delivery) string {
 	product := ""
 	for i := range d.Lines {
 		l := &d.Lines[i]
 		switch {
-		case !l.Stuck || l.Open == 0 || !d.Closed.IsZero() || product == l.Product:
-		case product == "":
+		case !l.Stuck || !d.Closed.IsZero():
+		case !l.lacks():
+			if product == "" {
+				product = waitsForOther
+			}
+		case product == "" || product == waitsForOther:
 			product = l.Product
-		default:
+		case product != l.Product:
 			product = waitsForSeveral
 		}
 	}
 	if product == "" {
 		return ""
 	}
-	return product + "/" + d.Created.UTC().Format("20060102T150405.000000000")
+	return product + "/" + TimeKey(d.Created)
 }
 
 // WaitingFor returns the ranges of Waiting in which the deliveries are that

@@ -68,8 +68,20 @@ type Delivery struct {
 	Told       int       `json:"told,omitempty"`
 	Asked      time.Time `json:"asked,omitzero"`
 	AskedTimes int       `json:"asked_times,omitempty"`
-	// Announced is the problem of the latest delivery.delayed, empty if it is over.
+	// Revocations is about delivery.revoked what Told, Asked and AskedTimes are
+	// about delivery.completed; Told counts units.
+	Revocations Asking `json:"revocations,omitzero"`
+	// Announced is the problem of the latest delivery.delayed, empty if it is over,
+	// and Delays its revision.
 	Announced string `json:"announced,omitempty"`
+	Delays    int64  `json:"delays,omitempty"`
+}
+
+// Asking is how far the order was told of something.
+type Asking struct {
+	Told  int       `json:"told,omitempty"`
+	At    time.Time `json:"at,omitzero"`
+	Times int       `json:"times,omitempty"`
 }
 
 // Line is one product of the order.
@@ -78,15 +90,38 @@ type Line struct {
 	Name     string `json:"name"`
 	Quantity int    `json:"quantity"`
 	Method   Method `json:"method"`
+	// Fallback is the method after Method has failed, unspecified: none. Fallen is
+	// since when it is used.
+	Fallback Method    `json:"fallback,omitempty"`
+	Fallen   time.Time `json:"fallen,omitzero"`
+	// PerLine: the line is one unit, however many pieces were bought.
+	PerLine bool `json:"per_line,omitempty"`
 	// Licenses of the units; Open is how many units still need one.
 	Licenses Assigned `json:"licenses,omitempty"`
 	Open     int      `json:"open,omitempty"`
 
-	// AssignAt is when to look for licences, AssignTries how often there were
-	// too few. Wakes counts imports into the pool while the line waited.
+	// AssignAt is when to look for licences in the pool or to call the merchant's
+	// web service, AssignTries how often there were too few or the call failed,
+	// Failing since when it has. Wakes counts imports into the pool while the line
+	// waited.
 	AssignAt    time.Time `json:"assign_at,omitzero"`
 	AssignTries int       `json:"assign_tries,omitempty"`
+	Failing     time.Time `json:"failing,omitzero"`
 	Wakes       int       `json:"wakes,omitempty"`
+	// Again counts how often a unit's licence was replaced.
+	Again map[int]int `json:"again,omitempty"`
+	// Ending is what becomes of all licences of the line, and why, since the order
+	// is no longer paid; Ended is how many units that was done for.
+	Ending Disposition `json:"ending,omitempty"`
+	Why    string      `json:"why,omitempty"`
+	Ended  int         `json:"ended,omitempty"`
+	EndAt  time.Time   `json:"end_at,omitzero"`
+	// Outgoing are single licences that are to be revoked.
+	Outgoing []Outgoing `json:"outgoing,omitempty"`
+	// Revoked is how many units may use their licence no more; the order knows of
+	// RevokedKnown.
+	Revoked      int `json:"revoked,omitempty"`
+	RevokedKnown int `json:"revoked_known,omitempty"`
 
 	// MailAt is when to send the mail, MailTries how often that failed. Resends
 	// is how often the merchant asked for the mail again, Resent the latest of
@@ -102,9 +137,25 @@ type Line struct {
 	// Acknowledged: the order knows that the line is delivered.
 	Acknowledged bool `json:"acknowledged,omitempty"`
 
-	// Problem is why the line waits. Stuck: somebody must act.
+	// Problem is why the line waits. Stuck: somebody must act. Failed: nothing is
+	// tried any more until then.
 	Problem string `json:"problem,omitempty"`
 	Stuck   bool   `json:"stuck,omitempty"`
+	Failed  bool   `json:"failed,omitempty"`
+}
+
+// units is how many licences the line needs in all.
+func (l *Line) units() int {
+	if l.PerLine {
+		return 1
+	}
+	return l.Quantity
+}
+
+// byService reports whether the line's licences come from the merchant's web
+// service now.
+func (l *Line) byService() bool {
+	return l.Method == orderv1.DeliveryMethod_DELIVERY_METHOD_WEB_SERVICE && l.Fallen.IsZero()
 }
 
 // Stage is what a line needs next.
@@ -112,7 +163,8 @@ type Stage uint8
 
 // The stages of a line.
 const (
-	// StageAssign: licences for its units. If its pool is empty the merchant acts.
+	// StageAssign: licences for its units. If its pool is empty, or the merchant's
+	// web service refuses, the merchant acts.
 	StageAssign Stage = iota + 1
 	// StageMail: a mail to go out. If it is refused the merchant acts.
 	StageMail
@@ -160,6 +212,8 @@ func New(fact *eventv1.OrderEvent, now time.Time) (*Delivery, error) {
 		switch l.Method {
 		case orderv1.DeliveryMethod_DELIVERY_METHOD_POOL:
 			l.Open, l.AssignAt = l.Quantity, now
+		case orderv1.DeliveryMethod_DELIVERY_METHOD_WEB_SERVICE:
+			l.Open, l.AssignAt, l.Fallback = l.Quantity, now, ol.GetFallbackMethod()
 		case orderv1.DeliveryMethod_DELIVERY_METHOD_MAIL:
 			l.MailAt = now
 		case orderv1.DeliveryMethod_DELIVERY_METHOD_UNSPECIFIED:
@@ -182,12 +236,19 @@ func NextDue(d *Delivery) time.Time {
 		}
 	}
 	for i := range d.Lines {
+		if l := &d.Lines[i]; l.ending() {
+			at(l.EndAt)
+		}
+	}
+	for i := range d.Lines {
 		if !d.Closed.IsZero() {
 			break
 		}
 		switch l := &d.Lines[i]; l.Stage() {
 		case StageAssign:
-			at(l.AssignAt)
+			if !l.Failed {
+				at(l.AssignAt)
+			}
 		case StageMail:
 			at(l.MailAt)
 		case StageDone:
@@ -195,6 +256,9 @@ func NextDue(d *Delivery) time.Time {
 	}
 	if d.unacknowledged() {
 		at(d.Asked.Add(askAgain.After(d.AskedTimes)))
+	}
+	if d.revocationsUnknown() {
+		at(d.Revocations.At.Add(askAgain.After(d.Revocations.Times)))
 	}
 	return next
 }

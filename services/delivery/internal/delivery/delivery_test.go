@@ -256,13 +256,23 @@ func TestCompose(t *testing.T) {
 		{nil, "Your order of The info", "Thank you for your order ord_1.\n\nThe info is ready for you.\n"},
 	}
 	for i, tt := range tests {
-		if subject, text := d.Compose(Letter{Line: i + 1}, tt.keys); subject != tt.subject || text != tt.text {
-			t.Errorf("line %d: %q %q", i+1, subject, text)
+		if got := d.Compose(Letter{Line: i + 1}, Template{}, tt.keys); got != (Content{Subject: tt.subject, Text: tt.text}) {
+			t.Errorf("line %d: %+v", i+1, got)
 		}
 	}
 	d.Customer = "Carla"
-	if _, text := d.Compose(Letter{Line: 1}, nil); text != "Dear Carla: The tool, ord_1\n" {
-		t.Errorf("%q", text)
+	if got := d.Compose(Letter{Line: 1}, Template{}, nil); got.Text != "Dear Carla: The tool, ord_1\n" {
+		t.Errorf("%q", got.Text)
+	}
+	d.Customer = "<Carla>"
+	got := d.Compose(Letter{Line: 1}, Template{Subject: "{PRODUCT} {KEY}", HTML: "<b>{CUSTOMER}</b>"}, []string{"A&1", "B"})
+	want := Content{
+		Subject: "The tool {KEY}",
+		Text:    "Thank you for your order ord_1.\n\nYour licence of The tool:\n\nA&1\nB\n",
+		HTML:    "<b>&lt;Carla&gt;</b>\n<p>A&amp;1<br>\nB</p>\n",
+	}
+	if got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 

@@ -15,13 +15,19 @@ const LicensePrefix = "lic"
 // LicenseState says whose a licence is.
 type LicenseState string
 
-// The states of a licence.
+// The states of a licence. Only the first two ever change into another.
 const (
 	// LicenseFree: in its product's pool; nobody acts.
 	LicenseFree LicenseState = "free"
 	// LicenseHeld: one unit's. Whether that unit has it is for the unit's
 	// delivery to say; if that shows another licence, this one is released.
 	LicenseHeld LicenseState = "held"
+	// LicenseRevoked: it was a unit's, which may use it no more.
+	LicenseRevoked LicenseState = "revoked"
+	// LicenseWithdrawn: nobody has it and nobody will get it.
+	LicenseWithdrawn LicenseState = "withdrawn"
+	// LicenseExpired: nobody got it while it was of use.
+	LicenseExpired LicenseState = "expired"
 )
 
 // License is the stored document of one licence key.
@@ -31,11 +37,32 @@ type License struct {
 	// that is known from an order's record only, until its key is imported again.
 	Sealed string       `json:"sealed"`
 	State  LicenseState `json:"state"`
-	// Unit is the id of the unit that holds the licence, empty while it is free.
+	// Since is when the licence came into its state; of licences stored by
+	// earlier releases it is zero.
+	Since time.Time `json:"since,omitzero"`
+	// Unit is the id of the unit that holds the licence or held it when it was
+	// revoked.
 	Unit     string    `json:"unit,omitempty"`
 	Imported time.Time `json:"imported"`
 	// Salt is where among the free licences of its product this one stands.
 	Salt string `json:"salt"`
+	// Answered: it came from the merchant's web service for one unit, and never
+	// was in a pool. It never will be.
+	Answered bool `json:"answered,omitempty"`
+	// Expires is when the licence is no longer handed out, zero: never.
+	Expires time.Time `json:"expires,omitzero"`
+	// Why is who brought the licence out of the pool for good, and why.
+	Why string `json:"why,omitempty"`
+	// Past lists the units that held the licence before, oldest first.
+	Past []Holding `json:"past,omitempty"`
+}
+
+// Holding is a time during which a unit held a licence.
+type Holding struct {
+	Unit string    `json:"unit"`
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	Why  string    `json:"why"`
 }
 
 // LicenseID is the id of the document of a key, by the key's fingerprint: the
@@ -46,44 +73,112 @@ func LicenseID(merchant, product, fingerprint string) string {
 
 // Hold gives a free licence to a unit. It reports whether the unit holds it
 // now, and whether that is new.
-func (l *License) Hold(unit string) (holds, changed bool) {
-	switch l.State {
-	case LicenseFree:
-		l.State, l.Unit = LicenseHeld, unit
+func (l *License) Hold(unit string, now time.Time) (holds, changed bool) {
+	if l.State == LicenseFree && !l.expired(now) {
+		l.State, l.Unit, l.Since = LicenseHeld, unit, now
 		return true, true
-	case LicenseHeld:
-		return l.Unit == unit, false
 	}
-	return false, false
+	return l.State == LicenseHeld && l.Unit == unit, false
 }
 
-// Release makes a licence free that the unit holds. It reports whether it did.
-func (l *License) Release(unit string) bool {
-	switch l.State {
-	case LicenseHeld:
-		if l.Unit != unit {
-			return false
-		}
-		l.State, l.Unit = LicenseFree, ""
-		return true
-	case LicenseFree:
+// Release takes a licence from the unit that holds it, which never had it or
+// shall give it back: it is free again, unless it never was or has expired. It
+// reports whether it did.
+func (l *License) Release(unit, why string, now time.Time) bool {
+	if l.State != LicenseHeld || l.Unit != unit {
+		return false
 	}
-	return false
+	l.Past = append(l.Past, Holding{Unit: unit, From: l.Since, To: now, Why: why})
+	l.State, l.Unit, l.Since = LicenseFree, "", now
+	switch {
+	case l.Answered:
+		l.State, l.Why = LicenseWithdrawn, why
+	case l.expired(now):
+		l.State = LicenseExpired
+	}
+	return true
 }
 
 // Take gives a licence to the unit that an order's record says has it, whoever
 // holds it here. It reports whether that changed anything, and whose it was.
-func (l *License) Take(unit string) (from string, changed bool) {
-	switch l.State {
-	case LicenseFree, LicenseHeld:
-		if l.Unit == unit {
-			return "", false
-		}
-		from, l.State, l.Unit = l.Unit, LicenseHeld, unit
+func (l *License) Take(unit string, now time.Time) (from string, changed bool) {
+	if l.State == LicenseFree || l.State == LicenseHeld && l.Unit != unit {
+		from, l.State, l.Unit, l.Since = l.Unit, LicenseHeld, unit, now
 		return from, true
 	}
 	return "", false
 }
+
+// Revoke makes a licence invalid that the unit holds. It reports whether it did.
+func (l *License) Revoke(unit, why string, now time.Time) bool {
+	if l.State != LicenseHeld || l.Unit != unit {
+		return false
+	}
+	l.Past = append(l.Past, Holding{Unit: unit, From: l.Since, To: now, Why: why})
+	l.State, l.Why, l.Since = LicenseRevoked, why, now
+	return true
+}
+
+// Withdraw takes a free licence out of its pool. It reports whether it did.
+func (l *License) Withdraw(why string, now time.Time) bool {
+	if l.State != LicenseFree {
+		return false
+	}
+	l.State, l.Why, l.Since = LicenseWithdrawn, why, now
+	return true
+}
+
+// Expire takes a free licence out of its pool whose time is over. It reports
+// whether it did.
+func (l *License) Expire(now time.Time) bool {
+	if l.State != LicenseFree || !l.expired(now) {
+		return false
+	}
+	l.State, l.Since = LicenseExpired, now
+	return true
+}
+
+func (l *License) expired(now time.Time) bool { return !l.Expires.IsZero() && !l.Expires.After(now) }
+
+// LicenseDue is when a licence has work to do by itself: when it expires.
+func LicenseDue(l *License) time.Time {
+	if l.State != LicenseFree {
+		return time.Time{}
+	}
+	return l.Expires
+}
+
+// Place is the index value of a licence: its product, its state, and where it
+// stands in that; see [Places].
+func (l *License) Place() string {
+	if l.State == LicenseFree {
+		return l.Product + "/" + string(LicenseFree) + "/" + l.Salt
+	}
+	return l.Product + "/" + string(l.State) + "/" + TimeKey(l.Since)
+}
+
+// Places is the range of places of a product's licences in a state: free ones
+// in no order, others by the time they came into it.
+func Places(product string, s LicenseState) (from, to string) {
+	return product + "/" + string(s), product + "/" + string(s) + "0"
+}
+
+// PlacesFrom is Places from a place on: of free ones a salt, else a time.
+func PlacesFrom(product string, s LicenseState, place string) (from, to string) {
+	_, to = Places(product, s)
+	return product + "/" + string(s) + "/" + place, to
+}
+
+// HeldSince is the index value of a licence that a unit holds, empty of others.
+func (l *License) HeldSince() string {
+	if l.State != LicenseHeld {
+		return ""
+	}
+	return TimeKey(l.Since)
+}
+
+// TimeKey formats a time so that keys sort by time.
+func TimeKey(t time.Time) string { return t.UTC().Format("20060102T150405.000000000") }
 
 // Unit is one piece of an order's line. Lines and units count from 1.
 type Unit struct {

@@ -17,7 +17,7 @@ func TestLicenseHasOneHolder(t *testing.T) {
 		for range rapid.IntRange(1, 50).Draw(t, "steps") {
 			unit := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "unit")
 			if rapid.Bool().Draw(t, "hold") {
-				holds, changed := l.Hold(unit)
+				holds, changed := l.Hold(unit, t0)
 				if holds != (holder == "" || holder == unit) || changed != (holder == "") {
 					t.Fatalf("hold for %q while %q holds: %v, %v", unit, holder, holds, changed)
 				}
@@ -25,7 +25,7 @@ func TestLicenseHasOneHolder(t *testing.T) {
 					holder = unit
 				}
 			} else {
-				if l.Release(unit) != (holder == unit) {
+				if l.Release(unit, "test", t0) != (holder == unit) {
 					t.Fatalf("release by %q while %q holds", unit, holder)
 				}
 				if holder == unit {

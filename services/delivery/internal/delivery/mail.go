@@ -3,11 +3,9 @@ package delivery
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"quittance/pkg/id"
-	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
 // ErrState is returned for what the delivery's state forbids.
@@ -39,39 +37,18 @@ func (d *Delivery) MessageID(m Letter) string {
 	return id.Derived("mail", d.ID, fmt.Sprint(m.Line), fmt.Sprint(m.Resend))
 }
 
-// Default texts of a mail.
-const (
-	licenseText = "Thank you for your order {ORDER}.\n\nYour licence of {PRODUCT}:\n\n{KEY}\n"
-	plainText   = "Thank you for your order {ORDER}.\n\n{PRODUCT} is ready for you.\n"
-)
-
-// Compose writes a mail's subject and text. A merchant's text that forgets the
-// keys gets them at its end.
-func (d *Delivery) Compose(m Letter, keys []string) (subject, text string) {
-	l := d.line(m.Line)
-	text = d.MailTexts[l.Product]
-	switch l.Method {
-	case orderv1.DeliveryMethod_DELIVERY_METHOD_POOL:
-		subject = "Your licence of " + l.Name
-		switch {
-		case text == "":
-			text = licenseText
-		case !strings.Contains(text, "{KEY}"):
-			text += "\n\n{KEY}\n"
-		}
-	case orderv1.DeliveryMethod_DELIVERY_METHOD_MAIL, orderv1.DeliveryMethod_DELIVERY_METHOD_UNSPECIFIED:
-		subject = "Your order of " + l.Name
-		if text == "" {
-			text = plainText
+// Correct replaces the address that the mails go to, and sends them there if the
+// order is paid.
+func (d *Delivery) Correct(email string, now time.Time) {
+	d.Email = email
+	if _, err := d.Resend(now); err != nil {
+		return // nothing to send now
+	}
+	for i := range d.Lines {
+		if l := &d.Lines[i]; l.Stage() == StageMail {
+			l.Problem, l.Stuck, l.MailTries = "", false, 0
 		}
 	}
-	customer := d.Customer
-	if customer == "" {
-		customer = d.Email
-	}
-	return subject, strings.NewReplacer(
-		"{KEY}", strings.Join(keys, "\n"), "{PRODUCT}", l.Name, "{ORDER}", d.Order, "{CUSTOMER}", customer,
-	).Replace(text)
 }
 
 // Sent notes that a mail was handed over.
@@ -82,7 +59,10 @@ func (d *Delivery) Sent(m Letter, now time.Time) {
 	}
 	l.Mailed = now
 	l.Resent = max(l.Resent, m.Resend)
-	l.MailTries, l.Problem, l.Stuck = 0, "", false
+	l.MailTries = 0
+	if l.Open == 0 { // else the problem is another
+		l.Problem, l.Stuck = "", false
+	}
 }
 
 // Failed notes that a mail was not handed over: refused for good, or not

@@ -59,7 +59,9 @@ func ReadRecord(fact *orderv1.DeliveredOrder) (*Recorded, error) {
 			continue
 		}
 		r.Lines[i+1] = licenses[i+1]
-		if l.GetDeliveryMethod() == orderv1.DeliveryMethod_DELIVERY_METHOD_POOL && licenses[i+1].Count() < int(l.GetQuantity()) {
+		// One licence may be all there is to a line of many (one per line).
+		n := licenses[i+1].Count()
+		if l.GetDeliveryMethod() == orderv1.DeliveryMethod_DELIVERY_METHOD_POOL && n < int(l.GetQuantity()) && n != 1 {
 			r.Unknown = append(r.Unknown, i+1)
 		}
 	}

@@ -5,15 +5,19 @@ package edge
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"quittance/pkg/docstore"
+	"quittance/pkg/egress"
 	"quittance/pkg/fault"
-	"quittance/pkg/rpc"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/delivery/internal/deliveries"
-	"quittance/services/delivery/internal/delivery"
 )
 
 // Products knows which products a merchant has.
@@ -27,58 +31,11 @@ type Server struct {
 	deliveryv1.UnimplementedDeliveryServiceServer
 	Deliveries *deliveries.Deliveries
 	Products   Products
+	// Egress says which web services may be called.
+	Egress egress.Policy
 }
 
 var _ deliveryv1.DeliveryServiceServer = (*Server)(nil)
-
-// GetPool implements DeliveryService. It counts by reading the whole pool, page
-// by page.
-func (s *Server) GetPool(ctx context.Context, req *deliveryv1.GetPoolRequest) (*deliveryv1.Pool, error) {
-	merchant, product := rpc.MerchantID(ctx), req.GetProductId()
-	if err := s.known(ctx, merchant, product); err != nil {
-		return nil, err
-	}
-	free, err := s.Deliveries.Licenses.Count(ctx, merchant, product, delivery.LicenseFree)
-	if err != nil {
-		return nil, err
-	}
-	held, err := s.Deliveries.Licenses.Count(ctx, merchant, product, delivery.LicenseHeld)
-	if err != nil {
-		return nil, err
-	}
-	return &deliveryv1.Pool{ProductId: product, Free: free, Held: held}, nil
-}
-
-// GetDelivery implements DeliveryService.
-func (s *Server) GetDelivery(ctx context.Context, req *deliveryv1.GetDeliveryRequest) (*deliveryv1.Delivery, error) {
-	doc, err := s.Deliveries.For(rpc.MerchantID(ctx)).Get(ctx, delivery.ID(req.GetOrderId()))
-	if err != nil {
-		return nil, missing(err, req.GetOrderId())
-	}
-	return s.answer(ctx, doc)
-}
-
-// ResendEmail implements DeliveryService. It queues the mails; the answer shows
-// the delivery as it is before they are sent.
-func (s *Server) ResendEmail(ctx context.Context, req *deliveryv1.ResendEmailRequest) (*deliveryv1.Delivery, error) {
-	doc, err := s.Deliveries.Resend(ctx, rpc.MerchantID(ctx), req.GetOrderId())
-	if errors.Is(err, delivery.ErrState) {
-		return nil, fault.Conflict("%v", err)
-	}
-	if err != nil {
-		return nil, missing(err, req.GetOrderId())
-	}
-	return s.answer(ctx, doc)
-}
-
-// answer is a delivery with its keys unsealed, for its own merchant.
-func (s *Server) answer(ctx context.Context, doc *docstore.Doc[delivery.Delivery]) (*deliveryv1.Delivery, error) {
-	keys, err := s.Deliveries.Keys(ctx, &doc.Body)
-	if err != nil {
-		return nil, fmt.Errorf("read licence keys: %w", err)
-	}
-	return doc.Body.View(keys), nil
-}
 
 // known refuses a product that the merchant does not have.
 func (s *Server) known(ctx context.Context, merchant, product string) error {
@@ -95,4 +52,28 @@ func missing(err error, orderID string) error {
 		return fault.NotFound("delivery of order %q", orderID)
 	}
 	return err
+}
+
+// badToken names the token of a page that the store does not know.
+func badToken(err error, field string) error {
+	if errors.Is(err, docstore.ErrCursor) {
+		return fault.Invalid(field, "is not one of an earlier answer")
+	}
+	return err
+}
+
+// checkReason checks what is kept on record as the reason of a change.
+func checkReason(reason string) error {
+	n := utf8.RuneCountInString(reason)
+	if n < 1 || n > 200 || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
+		return fault.Invalid("reason", "must be one line of 1 to 200 characters")
+	}
+	return nil
+}
+
+func stamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
 }

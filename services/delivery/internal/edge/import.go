@@ -6,17 +6,17 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
+	"time"
 
 	"quittance/pkg/fault"
 	"quittance/pkg/rpc"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
+	"quittance/services/delivery/internal/delivery"
 )
 
 // Limits of an import.
 const (
 	maxKeys      = 1000
-	maxKeyBytes  = 4000
 	maxPositions = 1000
 	// maxViolations is how many bad keys of a message are named.
 	maxViolations = 20
@@ -45,6 +45,9 @@ func (s *Server) ImportLicenses(stream deliveryv1.DeliveryService_ImportLicenses
 	if imp.product == "" {
 		return fault.Invalid("product_id", "must be set in the first message, and there was none")
 	}
+	if err := s.Deliveries.Pools.Nudge(ctx, imp.merchant, imp.product); err != nil {
+		return err
+	}
 	if imp.out.GetDuplicates() > 0 && imp.out.GetImported() == 0 {
 		if err := s.Deliveries.Wake(ctx, imp.merchant, imp.product, maxWake); err != nil {
 			return err
@@ -71,7 +74,13 @@ func (imp *importing) message(ctx context.Context, req *deliveryv1.ImportLicense
 	if err != nil {
 		return err
 	}
-	duplicates, err := imp.server.Deliveries.Licenses.Import(ctx, imp.merchant, imp.product, keys)
+	var expires time.Time
+	if t := req.GetExpireTime(); t != nil {
+		if expires = t.AsTime(); t.CheckValid() != nil || !expires.After(imp.server.Deliveries.Now()) {
+			return fault.Invalid("expire_time", "must be a time to come")
+		}
+	}
+	duplicates, err := imp.server.Deliveries.Licenses.Import(ctx, imp.merchant, imp.product, keys, expires)
 	if err != nil {
 		return err
 	}
@@ -97,6 +106,7 @@ func (imp *importing) setProduct(ctx context.Context, product string) error {
 			return err
 		}
 		imp.product = product
+		return imp.server.Deliveries.Pools.Known(ctx, imp.merchant, product)
 	case product != "" && product != imp.product:
 		return fault.Invalid("product_id", "must stay %q in one stream", imp.product)
 	}
@@ -117,10 +127,8 @@ func (imp *importing) validate(keys []string) ([]string, error) {
 		key = strings.TrimRight(key, "\r\n")
 		out[i] = key
 		field := fmt.Sprintf("keys[%d]", i)
-		good := v.Check(len(key) >= 1 && len(key) <= maxKeyBytes && strings.TrimSpace(key) != "", field,
-			"must have 1 to %d bytes and not be blank (key %d of the stream)", maxKeyBytes, imp.position+int64(i)+1) &&
-			v.Check(utf8.ValidString(key), field, "must be UTF-8 (key %d of the stream)", imp.position+int64(i)+1)
-		if !good {
+		if err := delivery.CheckKey(key); err != nil {
+			v.Check(false, field, "%v (key %d of the stream)", err, imp.position+int64(i)+1)
 			if bad++; bad == maxViolations {
 				break
 			}

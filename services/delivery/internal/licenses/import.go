@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,8 +15,9 @@ import (
 // Import adds keys to the pool of a product and returns the indices of those
 // that were there already, in the pool or earlier among the keys, whatever
 // became of them since. After an error some of the keys may have been added;
-// importing all of them again is harmless.
-func (ls *Licenses) Import(ctx context.Context, merchant, product string, keys []string) (duplicates []int, err error) {
+// importing all of them again is harmless. The new ones are handed out until they
+// expire, for ever if that is zero.
+func (ls *Licenses) Import(ctx context.Context, merchant, product string, keys []string, expires time.Time) (duplicates []int, err error) {
 	seen := make(map[string]bool, len(keys))
 	known := make([]bool, len(keys))
 	g, gctx := errgroup.WithContext(ctx)
@@ -31,8 +33,9 @@ func (ls *Licenses) Import(ctx context.Context, merchant, product string, keys [
 			if err != nil {
 				return fmt.Errorf("seal licence %s: %w", licenseID, err)
 			}
+			now := ls.Now()
 			_, err = ls.For(merchant).Insert(gctx, licenseID, &delivery.License{
-				Product: product, Sealed: sealed, State: delivery.LicenseFree, Imported: ls.Now(), Salt: salt(),
+				Product: product, Sealed: sealed, State: delivery.LicenseFree, Since: now, Imported: now, Salt: salt(), Expires: expires,
 			})
 			if known[i] = errors.Is(err, docstore.ErrExists); known[i] {
 				return ls.refill(gctx, merchant, licenseID, sealed)

@@ -12,10 +12,12 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"quittance/pkg/docstore"
+	"quittance/pkg/due"
 	"quittance/pkg/seal"
 	"quittance/pkg/service"
 	"quittance/services/delivery/internal/delivery"
@@ -45,24 +47,28 @@ func Open(ctx context.Context, b *service.Base) (*Licenses, error) {
 	coll, err := docstore.Open(ctx, b.Engine, docstore.Spec[delivery.License]{
 		Name: "licenses",
 		Indexes: map[string]func(*delivery.License) string{
-			"free": func(l *delivery.License) string {
-				if l.State != delivery.LicenseFree {
-					return ""
-				}
-				return l.Product + "/" + l.Salt
-			},
+			"pool": (*delivery.License).Place,
 			"unit": func(l *delivery.License) string { return l.Unit },
-			"pool": func(l *delivery.License) string { return pool(l.Product, l.State) },
+			"held": (*delivery.License).HeldSince,
 		},
-		Now: b.Now,
+		NextDue: delivery.LicenseDue,
+		Now:     b.Now,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Licenses{Collection: coll, keys: b.Keyring}, nil
+	ls := &Licenses{Collection: coll, keys: b.Keyring}
+	service.Loop(b, coll, ls.expire, due.Options{Workers: 4, Poll: 5 * time.Second})
+	return ls, nil
 }
 
-func pool(product string, s delivery.LicenseState) string { return product + "/" + string(s) }
+// expire takes a free licence out of its pool whose time is over.
+func (ls *Licenses) expire(ctx context.Context, doc *due.Leased[delivery.License]) error {
+	return doc.Finish(ctx, func(l *delivery.License, _ *docstore.Change) error {
+		l.Expire(ls.Now())
+		return nil
+	})
+}
 
 // salt is a random place among the free licences of a product. It is drawn like
 // ids, so that a seed determines it in the simulation.
@@ -78,11 +84,12 @@ func salt() string {
 // claimers rarely meet, and goes once around.
 func (ls *Licenses) Claim(ctx context.Context, merchant, product string, units []delivery.Unit) (map[delivery.Unit]string, error) {
 	got := make(map[delivery.Unit]string, len(units))
-	first, start, end := product+"/", product+"/"+salt(), product+"0"
+	first, end := delivery.Places(product, delivery.LicenseFree)
+	start, _ := delivery.PlacesFrom(product, delivery.LicenseFree, salt())
 	for _, arc := range [][2]string{{start, end}, {first, start}} {
 		for after := ""; len(units) > 0; {
 			docs, next, err := ls.For(merchant).Find(ctx, docstore.Query{
-				Index: "free", From: arc[0], To: arc[1], After: after, Limit: min(len(units)+spare, maxPage),
+				Index: "pool", From: arc[0], To: arc[1], After: after, Limit: min(len(units)+spare, maxPage),
 			})
 			if err != nil {
 				return got, err
@@ -136,7 +143,7 @@ func (ls *Licenses) hold(ctx context.Context, merchant, license, unit string) (b
 	var holds bool
 	_, err := ls.For(merchant).Update(ctx, license, func(l *delivery.License, _ *docstore.Change) error {
 		var changed bool
-		if holds, changed = l.Hold(unit); !changed {
+		if holds, changed = l.Hold(unit, ls.Now()); !changed {
 			return docstore.ErrUnchanged
 		}
 		return nil
@@ -147,11 +154,25 @@ func (ls *Licenses) hold(ctx context.Context, merchant, license, unit string) (b
 	return holds && err == nil, err
 }
 
-// Release frees a licence if the unit still holds it. Only a licence that the
-// stored delivery of the unit refutes may be released.
-func (ls *Licenses) Release(ctx context.Context, merchant, license string, unit delivery.Unit) error {
+// Release takes a licence from the unit if that still holds it. Only a licence
+// that the stored delivery of the unit refutes may be released.
+func (ls *Licenses) Release(ctx context.Context, merchant, license string, unit delivery.Unit, why string) error {
+	return ls.end(ctx, merchant, license, func(l *delivery.License, now time.Time) bool {
+		return l.Release(unit.String(), why, now)
+	})
+}
+
+// Revoke makes a licence invalid that the unit holds. Only a licence that the
+// stored delivery has given up may be revoked.
+func (ls *Licenses) Revoke(ctx context.Context, merchant, license string, unit delivery.Unit, why string) error {
+	return ls.end(ctx, merchant, license, func(l *delivery.License, now time.Time) bool {
+		return l.Revoke(unit.String(), why, now)
+	})
+}
+
+func (ls *Licenses) end(ctx context.Context, merchant, license string, change func(*delivery.License, time.Time) bool) error {
 	_, err := ls.For(merchant).Update(ctx, license, func(l *delivery.License, _ *docstore.Change) error {
-		if !l.Release(unit.String()) {
+		if !change(l, ls.Now()) {
 			return docstore.ErrUnchanged
 		}
 		return nil
@@ -168,7 +189,7 @@ func (ls *Licenses) Release(ctx context.Context, merchant, license string, unit 
 // once more.
 func (ls *Licenses) Take(ctx context.Context, merchant, product, license string, unit delivery.Unit) (from string, changed bool, err error) {
 	take := func(l *delivery.License, _ *docstore.Change) error {
-		if from, changed = l.Take(unit.String()); !changed {
+		if from, changed = l.Take(unit.String(), ls.Now()); !changed {
 			return docstore.ErrUnchanged
 		}
 		return nil
@@ -177,8 +198,9 @@ func (ls *Licenses) Take(ctx context.Context, merchant, product, license string,
 	if !errors.Is(err, docstore.ErrNotFound) {
 		return from, changed, err
 	}
+	now := ls.Now()
 	_, err = ls.For(merchant).Insert(ctx, license, &delivery.License{
-		Product: product, State: delivery.LicenseHeld, Unit: unit.String(), Imported: ls.Now(), Salt: salt(),
+		Product: product, State: delivery.LicenseHeld, Since: now, Unit: unit.String(), Imported: now, Salt: salt(),
 	})
 	if errors.Is(err, docstore.ErrExists) { // imported meanwhile
 		_, err = ls.For(merchant).Update(ctx, license, take)
@@ -187,15 +209,16 @@ func (ls *Licenses) Take(ctx context.Context, merchant, product, license string,
 	return "", err == nil, err
 }
 
-// Held is a licence that a unit holds.
+// Held is a licence that a unit holds, or held until it was revoked.
 type Held struct {
 	License string
 	Unit    delivery.Unit
+	Revoked bool
 	sealed  string
 }
 
 // Held yields the licences that the units from the first to the last hold, by
-// unit; several for one unit by their ids.
+// unit; several for one unit by their ids. Revoked ones are among them.
 func (ls *Licenses) Held(ctx context.Context, merchant string, first, last delivery.Unit) iter.Seq2[Held, error] {
 	last.Number++ // the end of a range is not in it
 	return func(yield func(Held, error) bool) {
@@ -209,7 +232,9 @@ func (ls *Licenses) Held(ctx context.Context, merchant string, first, last deliv
 			}
 			for _, doc := range docs {
 				unit, err := delivery.ParseUnit(doc.Body.Unit)
-				if !yield(Held{License: doc.ID, Unit: unit, sealed: doc.Body.Sealed}, err) || err != nil {
+				if !yield(Held{
+					License: doc.ID, Unit: unit, Revoked: doc.Body.State == delivery.LicenseRevoked, sealed: doc.Body.Sealed,
+				}, err) || err != nil {
 					return
 				}
 			}
@@ -234,41 +259,18 @@ func (ls *Licenses) Key(h Held) (string, error) {
 	return string(key), nil
 }
 
-// Count counts a product's licences in a state. It reads them page by page,
-// which takes time in a large pool; nobody waits for it but the merchant who
-// asked.
-func (ls *Licenses) Count(ctx context.Context, merchant, product string, s delivery.LicenseState) (int64, error) {
-	var n int64
-	for after := ""; ; {
-		docs, next, err := ls.For(merchant).Find(ctx, docstore.Query{
-			Index: "pool", Equal: pool(product, s), After: after, Limit: maxPage,
-		})
-		if err != nil {
-			return 0, err
-		}
-		n += int64(len(docs))
-		if next == "" {
-			return n, nil
-		}
-		after = next
+// Reveal unseals the key of a licence document, for the merchant's own answer;
+// empty if it was lost with the store.
+func (ls *Licenses) Reveal(doc *docstore.Doc[delivery.License]) (string, error) {
+	if doc.Body.Sealed == "" {
+		return "", nil
 	}
+	return ls.Key(Held{License: doc.ID, sealed: doc.Body.Sealed})
 }
 
 // AtLeast says whether a product has so many free licences. It reads no more of
 // them than that.
 func (ls *Licenses) AtLeast(ctx context.Context, merchant, product string, wanted int64) (bool, error) {
-	after := ""
-	for wanted > 0 {
-		docs, next, err := ls.For(merchant).Find(ctx, docstore.Query{
-			Index: "pool", Equal: pool(product, delivery.LicenseFree), After: after, Limit: int(min(wanted, maxPage)),
-		})
-		if err != nil {
-			return false, err
-		}
-		if wanted -= int64(len(docs)); next == "" {
-			break
-		}
-		after = next
-	}
-	return wanted <= 0, nil
+	n, err := ls.Count(ctx, merchant, product, delivery.LicenseFree, "", wanted)
+	return n >= wanted, err
 }

@@ -110,6 +110,10 @@ func exampleOrder(typ, merchant string, at time.Time) (o *orderv1.Order, sequenc
 	case event.OrderRefunded:
 		delivered()
 		o.PaymentState, o.Refunded, o.Sequence = orderv1.PaymentState_PAYMENT_STATE_REFUNDED, eur(3998), 5
+	case event.ProductRevoked:
+		delivered()
+		o.PaymentState, o.Refunded, o.Sequence = orderv1.PaymentState_PAYMENT_STATE_REFUNDED, eur(3998), 6
+		o.Lines[0].RevokedUnits = 2
 	}
 	return o, o.GetSequence()
 }

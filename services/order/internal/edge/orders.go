@@ -151,6 +151,7 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 		if !v.Check(err == nil, field+".quantity", "%v", err) {
 			continue
 		}
+		line.Fallback = p.GetFallbackMethod()
 		o.Lines = append(o.Lines, line)
 	}
 	if err := v.Err(); err != nil {

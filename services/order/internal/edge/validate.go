@@ -24,6 +24,7 @@ const (
 	maxQuantity  = 10_000
 	maxMetadata  = 20
 	maxMailText  = 10_000
+	maxMailHTML  = 50_000
 	maxPrices    = 50
 	maxAllowList = 20
 	maxSettings  = 50
@@ -112,13 +113,20 @@ func validateProduct(p *orderv1.Product) error {
 		seen[m.GetCurrency()] = true
 	}
 	switch p.GetDeliveryMethod() {
-	case orderv1.DeliveryMethod_DELIVERY_METHOD_POOL, orderv1.DeliveryMethod_DELIVERY_METHOD_MAIL:
+	case orderv1.DeliveryMethod_DELIVERY_METHOD_POOL, orderv1.DeliveryMethod_DELIVERY_METHOD_MAIL,
+		orderv1.DeliveryMethod_DELIVERY_METHOD_WEB_SERVICE:
 	case orderv1.DeliveryMethod_DELIVERY_METHOD_UNSPECIFIED:
 		v.Check(false, "product.delivery_method", "must be set")
 	default:
 		v.Check(false, "product.delivery_method", "is not known")
 	}
+	v.Check(p.GetFallbackMethod() == orderv1.DeliveryMethod_DELIVERY_METHOD_UNSPECIFIED ||
+		p.GetFallbackMethod() == orderv1.DeliveryMethod_DELIVERY_METHOD_POOL && p.GetDeliveryMethod() == orderv1.DeliveryMethod_DELIVERY_METHOD_WEB_SERVICE,
+		"product.fallback_method", "must be DELIVERY_METHOD_POOL behind DELIVERY_METHOD_WEB_SERVICE, or unset")
 	v.Check(len(p.GetMailText()) <= maxMailText && utf8.ValidString(p.GetMailText()), "product.mail_text", "must have at most %d bytes of UTF-8", maxMailText)
+	v.Check(len(p.GetMailHtml()) <= maxMailHTML && utf8.ValidString(p.GetMailHtml()), "product.mail_html", "must have at most %d bytes of UTF-8", maxMailHTML)
+	text(&v, "product.mail_subject", p.GetMailSubject(), 0, 200)
+	v.Check(!strings.Contains(p.GetMailSubject(), "{KEY}"), "product.mail_subject", "must not have {KEY}: subjects are read by everybody on the way")
 	return v.Err()
 }
 
@@ -128,6 +136,9 @@ func validateMerchant(m *orderv1.Merchant) error {
 	text(&v, "merchant.name", m.GetName(), 1, 200)
 	if err := mail.ValidAddress(m.GetMailFrom()); err != nil {
 		v.Check(false, "merchant.mail_from", "%v", err)
+	}
+	if err := mail.ValidAddress(m.GetContactEmail()); err != nil && m.GetContactEmail() != "" {
+		v.Check(false, "merchant.contact_email", "%v", err)
 	}
 	v.Check(len(m.GetReturnUrlAllowList()) <= maxAllowList, "merchant.return_url_allow_list", "must have at most %d entries", maxAllowList)
 	for i, entry := range m.GetReturnUrlAllowList() {

@@ -17,7 +17,7 @@ func (h *Handlers) DeliveryDelayed(ctx context.Context, e event.Event) error {
 		return bus.Permanent(err)
 	}
 	_, err := h.Orders.For(fact.GetMerchantId()).Update(ctx, fact.GetOrderId(), func(o *order.Order, ch *docstore.Change) error {
-		list, changed := o.Delayed(fact.GetLineNumbers(), fact.GetProblem(), h.Orders.Now())
+		list, changed := o.Delayed(fact, h.Orders.Now())
 		if !changed {
 			return docstore.ErrUnchanged
 		}

@@ -82,6 +82,8 @@ type Order struct {
 	AskedOperationsTimes int         `json:"asked_operations_times,omitempty"`
 	PaymentProblem       string      `json:"payment_problem,omitempty"`
 	DeliveryProblem      string      `json:"delivery_problem,omitempty"`
+	// DelayRevision is that of the delivery.delayed that DeliveryProblem comes from.
+	DelayRevision int64 `json:"delay_revision,omitempty"`
 
 	Created   time.Time `json:"created"`
 	PaidAt    time.Time `json:"paid_at,omitzero"`
@@ -130,8 +132,12 @@ type Line struct {
 	// delivery service packs them: the record it is put right by if it loses its
 	// own. Never keys.
 	Licenses []byte `json:"licenses,omitempty"`
+	// Fallback is the method after Method has failed, unspecified: none.
+	Fallback orderv1.DeliveryMethod `json:"fallback,omitempty"`
 	// Delayed: it was announced that the line must wait.
 	Delayed bool `json:"delayed,omitempty"`
+	// Revoked is how many units may use their licence no more.
+	Revoked int64 `json:"revoked,omitempty"`
 }
 
 // Attempt is what the provider has said of one attempt so far.

@@ -303,12 +303,66 @@ func TestDelaysAreAnnouncedOncePerLine(t *testing.T) {
 	}
 	events := 0
 	for n := range 50 {
-		got, _ := o.Delayed(all[n:], fmt.Sprint("waits for ", 50-n), t0)
+		got, _ := o.Delayed(&eventv1.DeliveryDelayed{LineNumbers: all[n:], Problem: fmt.Sprint("waits for ", 50-n), Revision: int64(n + 1)}, t0)
 		done, _ := o.Completed(all[n:n+1], t0)
 		events += len(got) + len(done)
 	}
 	if events != 50+50+1 {
 		t.Fatalf("%d events", events)
+	}
+}
+
+// TestS21FailedLines: a line for which nothing is tried any more makes the whole
+// delivery failed, is announced even if its delay was, and is well again by the
+// next word on it; a late repeat of an older word changes nothing.
+func TestS21FailedLines(t *testing.T) {
+	o, _ := fresh(t, 2, true)
+	say := func(revision int64, problem string, lines, failed []int32) []string {
+		got, _ := o.Delayed(&eventv1.DeliveryDelayed{Revision: revision, Problem: problem, LineNumbers: lines, FailedLineNumbers: failed}, t0)
+		return types(got)
+	}
+	want := func(state orderv1.DeliveryState, problem string) {
+		t.Helper()
+		if o.Delivery != state || o.DeliveryProblem != problem {
+			t.Fatalf("%v %q, want %v %q", o.Delivery, o.DeliveryProblem, state, problem)
+		}
+	}
+	one := []string{event.ProductDeliveryDelayed}
+	if got := say(1, "busy", []int32{1}, nil); !slices.Equal(got, one) {
+		t.Fatal(got)
+	}
+	want(orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED, "busy")
+	if got := say(3, "refused", []int32{1}, []int32{1}); !slices.Equal(got, one) {
+		t.Fatal(got)
+	}
+	want(orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED, "refused")
+	if got := say(2, "busy", []int32{1}, nil); len(got) != 0 {
+		t.Fatal(got)
+	}
+	o.Completed([]int32{2}, t0)
+	want(orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED, "refused")
+	if got := say(4, "", nil, nil); len(got) != 0 {
+		t.Fatal(got)
+	}
+	want(orderv1.DeliveryState_DELIVERY_STATE_PARTIALLY_DELIVERED, "")
+	o.Completed([]int32{1}, t0)
+	want(orderv1.DeliveryState_DELIVERY_STATE_DELIVERED, "")
+}
+
+// TestRevokedUnitsOnlyGrow: each growth is announced once.
+func TestRevokedUnitsOnlyGrow(t *testing.T) {
+	o, _ := fresh(t, 2, true)
+	for _, tt := range []struct {
+		units  int64
+		events int
+	}{{1, 1}, {1, 0}, {3, 1}, {2, 0}} {
+		got, known := o.Revoked([]*eventv1.LineRevoked{{LineNumber: 2, Units: tt.units}, {LineNumber: 9, Units: 1}}, t0)
+		if len(got) != tt.events || known != (tt.events == 0) || tt.events == 1 && (got[0].Line != 2 || got[0].Type != event.ProductRevoked) {
+			t.Fatalf("%d units: %v", tt.units, got)
+		}
+	}
+	if o.View().GetLines()[1].GetRevokedUnits() != 3 {
+		t.Fatal(o.View().GetLines())
 	}
 }
 

@@ -332,33 +332,87 @@ func (o *Order) Completed(lines []int32, now time.Time) (out []Announcement, kno
 	if len(out) == 0 {
 		return nil, true
 	}
-	o.Delivery = orderv1.DeliveryState_DELIVERY_STATE_PARTIALLY_DELIVERED
-	open := func(l Line) bool { return l.State != orderv1.DeliveryState_DELIVERY_STATE_DELIVERED }
-	if !slices.ContainsFunc(o.Lines, open) {
-		o.Delivery, o.Delivered, o.DeliveryProblem = orderv1.DeliveryState_DELIVERY_STATE_DELIVERED, now, ""
+	if o.Delivery = o.deliveryState(); o.Delivery == orderv1.DeliveryState_DELIVERY_STATE_DELIVERED {
+		o.Delivered, o.DeliveryProblem = now, ""
 		out = append(out, o.announce(event.OrderDelivered, now))
 		out = append(out, o.captureBy(CaptureOnDelivered, now)...)
 	}
 	return out, false
 }
 
-// Delayed notes that lines can't be delivered now, and why. Each line's delay
-// is announced once; changed is false if nothing is news.
-func (o *Order) Delayed(lines []int32, problem string, now time.Time) (out []Announcement, changed bool) {
-	if o.DeliveryProblem == problem || o.Delivery == orderv1.DeliveryState_DELIVERY_STATE_DELIVERED {
+// deliveryState is the order's, as it follows from its lines'.
+func (o *Order) deliveryState() DeliveryState {
+	delivered, failed := 0, 0
+	for _, l := range o.Lines {
+		switch l.State {
+		case orderv1.DeliveryState_DELIVERY_STATE_DELIVERED:
+			delivered++
+		case orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED:
+			failed++
+		case orderv1.DeliveryState_DELIVERY_STATE_UNSPECIFIED, orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED,
+			orderv1.DeliveryState_DELIVERY_STATE_PARTIALLY_DELIVERED:
+		}
+	}
+	switch {
+	case delivered == len(o.Lines):
+		return orderv1.DeliveryState_DELIVERY_STATE_DELIVERED
+	case failed > 0:
+		return orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED
+	case delivered > 0:
+		return orderv1.DeliveryState_DELIVERY_STATE_PARTIALLY_DELIVERED
+	}
+	return orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED
+}
+
+// Delayed notes that lines can't be delivered now, and why. A line is announced
+// once when it must wait, and whenever nothing is tried for it any more; changed
+// is false if nothing is news.
+func (o *Order) Delayed(f *eventv1.DeliveryDelayed, now time.Time) (out []Announcement, changed bool) {
+	older := f.GetRevision() < o.DelayRevision || f.GetRevision() == o.DelayRevision && f.GetProblem() == o.DeliveryProblem
+	if older || o.Delivery == orderv1.DeliveryState_DELIVERY_STATE_DELIVERED {
 		return nil, false
 	}
-	o.DeliveryProblem = problem
-	for _, n := range lines {
-		if n < 1 || int(n) > len(o.Lines) || o.Lines[n-1].Delayed || o.Lines[n-1].State == orderv1.DeliveryState_DELIVERY_STATE_DELIVERED {
+	o.DeliveryProblem, o.DelayRevision = f.GetProblem(), f.GetRevision()
+	var news []int
+	for i := range o.Lines {
+		l, n := &o.Lines[i], int32(i+1)
+		if l.State == orderv1.DeliveryState_DELIVERY_STATE_DELIVERED {
 			continue
 		}
-		o.Lines[n-1].Delayed = true
+		before := *l
+		l.State = orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED
+		if slices.Contains(f.GetFailedLineNumbers(), n) {
+			l.State = orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED
+		}
+		l.Delayed = before.Delayed || slices.Contains(f.GetLineNumbers(), n)
+		failed := l.State == orderv1.DeliveryState_DELIVERY_STATE_DELIVERY_FAILED && l.State != before.State
+		if failed || l.Delayed && !before.Delayed {
+			news = append(news, i+1)
+		}
+	}
+	o.Delivery = o.deliveryState()
+	for _, n := range news {
 		a := o.announce(event.ProductDeliveryDelayed, now)
-		a.Line = int(n)
+		a.Line = n
 		out = append(out, a)
 	}
 	return out, true
+}
+
+// Revoked merges how many units of lines may use their licence no more. known
+// is true if the order knew of all of them.
+func (o *Order) Revoked(lines []*eventv1.LineRevoked, now time.Time) (out []Announcement, known bool) {
+	for _, r := range lines {
+		n := int(r.GetLineNumber())
+		if n < 1 || n > len(o.Lines) || r.GetUnits() <= o.Lines[n-1].Revoked {
+			continue
+		}
+		o.Lines[n-1].Revoked = r.GetUnits()
+		a := o.announce(event.ProductRevoked, now)
+		a.Line = n
+		out = append(out, a)
+	}
+	return out, len(out) == 0
 }
 
 // pay makes the order paid and asks for its delivery.

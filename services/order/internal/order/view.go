@@ -57,6 +57,7 @@ func (o *Order) View() *orderv1.Order {
 		v.Lines = append(v.Lines, &orderv1.Line{
 			Number: int32(i + 1), ProductId: l.Product, Name: l.Name, Quantity: l.Quantity,
 			UnitPrice: toProto(l.Price), Amount: toProto(l.Amount), DeliveryMethod: l.Method, DeliveryState: l.State,
+			FallbackMethod: l.Fallback, RevokedUnits: l.Revoked,
 		})
 		if !l.Discount.IsZero() {
 			v.Lines[i].Discount = toProto(l.Discount)

@@ -9,6 +9,7 @@ package deliveryv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "quittance/proto/gen/go/quittance/access/v1"
 	reflect "reflect"
@@ -23,12 +24,129 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Disposition is what becomes of licences after the money went back.
+type Disposition int32
+
+const (
+	Disposition_DISPOSITION_UNSPECIFIED Disposition = 0
+	// The customer keeps them.
+	Disposition_DISPOSITION_KEEP Disposition = 1
+	// They are revoked (product.revoked); nobody else gets them.
+	Disposition_DISPOSITION_REVOKE Disposition = 2
+	// They are revoked (product.revoked) and go back into the pool.
+	Disposition_DISPOSITION_RETURN Disposition = 3
+)
+
+// Enum value maps for Disposition.
+var (
+	Disposition_name = map[int32]string{
+		0: "DISPOSITION_UNSPECIFIED",
+		1: "DISPOSITION_KEEP",
+		2: "DISPOSITION_REVOKE",
+		3: "DISPOSITION_RETURN",
+	}
+	Disposition_value = map[string]int32{
+		"DISPOSITION_UNSPECIFIED": 0,
+		"DISPOSITION_KEEP":        1,
+		"DISPOSITION_REVOKE":      2,
+		"DISPOSITION_RETURN":      3,
+	}
+)
+
+func (x Disposition) Enum() *Disposition {
+	p := new(Disposition)
+	*p = x
+	return p
+}
+
+func (x Disposition) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Disposition) Descriptor() protoreflect.EnumDescriptor {
+	return file_quittance_delivery_v1_delivery_proto_enumTypes[0].Descriptor()
+}
+
+func (Disposition) Type() protoreflect.EnumType {
+	return &file_quittance_delivery_v1_delivery_proto_enumTypes[0]
+}
+
+func (x Disposition) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Disposition.Descriptor instead.
+func (Disposition) EnumDescriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{0}
+}
+
+// LicenseState says whose a licence is.
+type LicenseState int32
+
+const (
+	LicenseState_LICENSE_STATE_UNSPECIFIED LicenseState = 0
+	LicenseState_LICENSE_STATE_FREE        LicenseState = 1
+	LicenseState_LICENSE_STATE_HELD        LicenseState = 2
+	LicenseState_LICENSE_STATE_REVOKED     LicenseState = 3
+	LicenseState_LICENSE_STATE_WITHDRAWN   LicenseState = 4
+	LicenseState_LICENSE_STATE_EXPIRED     LicenseState = 5
+)
+
+// Enum value maps for LicenseState.
+var (
+	LicenseState_name = map[int32]string{
+		0: "LICENSE_STATE_UNSPECIFIED",
+		1: "LICENSE_STATE_FREE",
+		2: "LICENSE_STATE_HELD",
+		3: "LICENSE_STATE_REVOKED",
+		4: "LICENSE_STATE_WITHDRAWN",
+		5: "LICENSE_STATE_EXPIRED",
+	}
+	LicenseState_value = map[string]int32{
+		"LICENSE_STATE_UNSPECIFIED": 0,
+		"LICENSE_STATE_FREE":        1,
+		"LICENSE_STATE_HELD":        2,
+		"LICENSE_STATE_REVOKED":     3,
+		"LICENSE_STATE_WITHDRAWN":   4,
+		"LICENSE_STATE_EXPIRED":     5,
+	}
+)
+
+func (x LicenseState) Enum() *LicenseState {
+	p := new(LicenseState)
+	*p = x
+	return p
+}
+
+func (x LicenseState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LicenseState) Descriptor() protoreflect.EnumDescriptor {
+	return file_quittance_delivery_v1_delivery_proto_enumTypes[1].Descriptor()
+}
+
+func (LicenseState) Type() protoreflect.EnumType {
+	return &file_quittance_delivery_v1_delivery_proto_enumTypes[1]
+}
+
+func (x LicenseState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LicenseState.Descriptor instead.
+func (LicenseState) EnumDescriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{1}
+}
+
 type ImportLicensesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Product of the first message; later messages may leave it empty.
 	ProductId string `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
 	// 1–1,000 keys a message, each 1–4,000 bytes.
-	Keys          []string `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	Keys []string `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Keys of this message are handed out until then; unset: for ever.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -73,6 +191,13 @@ func (x *ImportLicensesRequest) GetProductId() string {
 func (x *ImportLicensesRequest) GetKeys() []string {
 	if x != nil {
 		return x.Keys
+	}
+	return nil
+}
+
+func (x *ImportLicensesRequest) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
 	}
 	return nil
 }
@@ -138,6 +263,247 @@ func (x *ImportLicensesResponse) GetDuplicatePositions() []int64 {
 	return nil
 }
 
+type WithdrawLicensesRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ProductId string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// 1–1,000 keys.
+	Keys []string `protobuf:"bytes,2,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Why, for the record: 1–200 characters.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawLicensesRequest) Reset() {
+	*x = WithdrawLicensesRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawLicensesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawLicensesRequest) ProtoMessage() {}
+
+func (x *WithdrawLicensesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawLicensesRequest.ProtoReflect.Descriptor instead.
+func (*WithdrawLicensesRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *WithdrawLicensesRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *WithdrawLicensesRequest) GetKeys() []string {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *WithdrawLicensesRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type WithdrawLicensesResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Withdrawn int64                  `protobuf:"varint,1,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	// 1-based positions of the keys that are not in the pool (any more).
+	MissingPositions []int64 `protobuf:"varint,2,rep,packed,name=missing_positions,json=missingPositions,proto3" json:"missing_positions,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *WithdrawLicensesResponse) Reset() {
+	*x = WithdrawLicensesResponse{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawLicensesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawLicensesResponse) ProtoMessage() {}
+
+func (x *WithdrawLicensesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawLicensesResponse.ProtoReflect.Descriptor instead.
+func (*WithdrawLicensesResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WithdrawLicensesResponse) GetWithdrawn() int64 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
+}
+
+func (x *WithdrawLicensesResponse) GetMissingPositions() []int64 {
+	if x != nil {
+		return x.MissingPositions
+	}
+	return nil
+}
+
+// PoolSettings is what holds for the licences of a product, also of those that
+// come from a web service.
+type PoolSettings struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ProductId string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// One licence for an order's line, whatever its quantity. Unset: one per unit.
+	PerLine bool `protobuf:"varint,2,opt,name=per_line,json=perLine,proto3" json:"per_line,omitempty"`
+	// license_pool.low is sent when there are so many free licences or fewer; 0: never.
+	LowWaterMark int64 `protobuf:"varint,3,opt,name=low_water_mark,json=lowWaterMark,proto3" json:"low_water_mark,omitempty"`
+	// What becomes of the licences of an order whose money went back, or was
+	// charged back. Keep if unspecified.
+	OnRefund      Disposition `protobuf:"varint,4,opt,name=on_refund,json=onRefund,proto3,enum=quittance.delivery.v1.Disposition" json:"on_refund,omitempty"`
+	OnChargeback  Disposition `protobuf:"varint,5,opt,name=on_chargeback,json=onChargeback,proto3,enum=quittance.delivery.v1.Disposition" json:"on_chargeback,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolSettings) Reset() {
+	*x = PoolSettings{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolSettings) ProtoMessage() {}
+
+func (x *PoolSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolSettings.ProtoReflect.Descriptor instead.
+func (*PoolSettings) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PoolSettings) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *PoolSettings) GetPerLine() bool {
+	if x != nil {
+		return x.PerLine
+	}
+	return false
+}
+
+func (x *PoolSettings) GetLowWaterMark() int64 {
+	if x != nil {
+		return x.LowWaterMark
+	}
+	return 0
+}
+
+func (x *PoolSettings) GetOnRefund() Disposition {
+	if x != nil {
+		return x.OnRefund
+	}
+	return Disposition_DISPOSITION_UNSPECIFIED
+}
+
+func (x *PoolSettings) GetOnChargeback() Disposition {
+	if x != nil {
+		return x.OnChargeback
+	}
+	return Disposition_DISPOSITION_UNSPECIFIED
+}
+
+type PutPoolRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Settings      *PoolSettings          `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutPoolRequest) Reset() {
+	*x = PutPoolRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutPoolRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutPoolRequest) ProtoMessage() {}
+
+func (x *PutPoolRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutPoolRequest.ProtoReflect.Descriptor instead.
+func (*PutPoolRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PutPoolRequest) GetSettings() *PoolSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
 type GetPoolRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ProductId     string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
@@ -147,7 +513,7 @@ type GetPoolRequest struct {
 
 func (x *GetPoolRequest) Reset() {
 	*x = GetPoolRequest{}
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[2]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -159,7 +525,7 @@ func (x *GetPoolRequest) String() string {
 func (*GetPoolRequest) ProtoMessage() {}
 
 func (x *GetPoolRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[2]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -172,7 +538,7 @@ func (x *GetPoolRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPoolRequest.ProtoReflect.Descriptor instead.
 func (*GetPoolRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{2}
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetPoolRequest) GetProductId() string {
@@ -184,17 +550,29 @@ func (x *GetPoolRequest) GetProductId() string {
 
 // Pool is a product's stock of licence keys.
 type Pool struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ProductId     string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
-	Free          int64                  `protobuf:"varint,2,opt,name=free,proto3" json:"free,omitempty"`
-	Held          int64                  `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ProductId string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	Free      int64                  `protobuf:"varint,2,opt,name=free,proto3" json:"free,omitempty"`
+	// Given to units of orders.
+	Held      int64 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	Revoked   int64 `protobuf:"varint,4,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	Withdrawn int64 `protobuf:"varint,5,opt,name=withdrawn,proto3" json:"withdrawn,omitempty"`
+	Expired   int64 `protobuf:"varint,6,opt,name=expired,proto3" json:"expired,omitempty"`
+	// Given to units in the last 7 days.
+	HeldLast_7Days int64 `protobuf:"varint,7,opt,name=held_last_7_days,json=heldLast7Days,proto3" json:"held_last_7_days,omitempty"`
+	// For how many days the free ones last at the pace of the last 7 days; unset if
+	// nothing was given in that time.
+	DaysLeft *float64      `protobuf:"fixed64,8,opt,name=days_left,json=daysLeft,proto3,oneof" json:"days_left,omitempty"`
+	Settings *PoolSettings `protobuf:"bytes,9,opt,name=settings,proto3" json:"settings,omitempty"`
+	// Few free licences are left, by the low-water mark.
+	Low           bool `protobuf:"varint,10,opt,name=low,proto3" json:"low,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Pool) Reset() {
 	*x = Pool{}
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[3]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -206,7 +584,7 @@ func (x *Pool) String() string {
 func (*Pool) ProtoMessage() {}
 
 func (x *Pool) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[3]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -219,7 +597,7 @@ func (x *Pool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pool.ProtoReflect.Descriptor instead.
 func (*Pool) Descriptor() ([]byte, []int) {
-	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{3}
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Pool) GetProductId() string {
@@ -243,16 +621,966 @@ func (x *Pool) GetHeld() int64 {
 	return 0
 }
 
-type GetDeliveryRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+func (x *Pool) GetRevoked() int64 {
+	if x != nil {
+		return x.Revoked
+	}
+	return 0
+}
+
+func (x *Pool) GetWithdrawn() int64 {
+	if x != nil {
+		return x.Withdrawn
+	}
+	return 0
+}
+
+func (x *Pool) GetExpired() int64 {
+	if x != nil {
+		return x.Expired
+	}
+	return 0
+}
+
+func (x *Pool) GetHeldLast_7Days() int64 {
+	if x != nil {
+		return x.HeldLast_7Days
+	}
+	return 0
+}
+
+func (x *Pool) GetDaysLeft() float64 {
+	if x != nil && x.DaysLeft != nil {
+		return *x.DaysLeft
+	}
+	return 0
+}
+
+func (x *Pool) GetSettings() *PoolSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *Pool) GetLow() bool {
+	if x != nil {
+		return x.Low
+	}
+	return false
+}
+
+type ListPoolsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1–200, 50 if 0.
+	PageSize      int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *ListPoolsRequest) Reset() {
+	*x = ListPoolsRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPoolsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPoolsRequest) ProtoMessage() {}
+
+func (x *ListPoolsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPoolsRequest.ProtoReflect.Descriptor instead.
+func (*ListPoolsRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListPoolsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListPoolsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListPoolsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pools         []*PoolSummary         `protobuf:"bytes,1,rep,name=pools,proto3" json:"pools,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPoolsResponse) Reset() {
+	*x = ListPoolsResponse{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPoolsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPoolsResponse) ProtoMessage() {}
+
+func (x *ListPoolsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPoolsResponse.ProtoReflect.Descriptor instead.
+func (*ListPoolsResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListPoolsResponse) GetPools() []*PoolSummary {
+	if x != nil {
+		return x.Pools
+	}
+	return nil
+}
+
+func (x *ListPoolsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// PoolSummary is a pool as it was last looked at.
+type PoolSummary struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Settings      *PoolSettings          `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	Low           bool                   `protobuf:"varint,2,opt,name=low,proto3" json:"low,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoolSummary) Reset() {
+	*x = PoolSummary{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoolSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoolSummary) ProtoMessage() {}
+
+func (x *PoolSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoolSummary.ProtoReflect.Descriptor instead.
+func (*PoolSummary) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *PoolSummary) GetSettings() *PoolSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *PoolSummary) GetLow() bool {
+	if x != nil {
+		return x.Low
+	}
+	return false
+}
+
+type ListLicensesRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ProductId string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	State     LicenseState           `protobuf:"varint,2,opt,name=state,proto3,enum=quittance.delivery.v1.LicenseState" json:"state,omitempty"`
+	// Also the keys themselves.
+	ShowKeys bool `protobuf:"varint,3,opt,name=show_keys,json=showKeys,proto3" json:"show_keys,omitempty"`
+	// 1–200, 50 if 0.
+	PageSize      int32  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLicensesRequest) Reset() {
+	*x = ListLicensesRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLicensesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLicensesRequest) ProtoMessage() {}
+
+func (x *ListLicensesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLicensesRequest.ProtoReflect.Descriptor instead.
+func (*ListLicensesRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListLicensesRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *ListLicensesRequest) GetState() LicenseState {
+	if x != nil {
+		return x.State
+	}
+	return LicenseState_LICENSE_STATE_UNSPECIFIED
+}
+
+func (x *ListLicensesRequest) GetShowKeys() bool {
+	if x != nil {
+		return x.ShowKeys
+	}
+	return false
+}
+
+func (x *ListLicensesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListLicensesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListLicensesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Licenses      []*License             `protobuf:"bytes,1,rep,name=licenses,proto3" json:"licenses,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLicensesResponse) Reset() {
+	*x = ListLicensesResponse{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLicensesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLicensesResponse) ProtoMessage() {}
+
+func (x *ListLicensesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLicensesResponse.ProtoReflect.Descriptor instead.
+func (*ListLicensesResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListLicensesResponse) GetLicenses() []*License {
+	if x != nil {
+		return x.Licenses
+	}
+	return nil
+}
+
+func (x *ListLicensesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// License is a key with its history.
+type License struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	State LicenseState           `protobuf:"varint,2,opt,name=state,proto3,enum=quittance.delivery.v1.LicenseState" json:"state,omitempty"`
+	// Empty unless asked for.
+	Key        string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	ImportTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=import_time,json=importTime,proto3" json:"import_time,omitempty"`
+	// When it came into its state.
+	StateTime  *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=state_time,json=stateTime,proto3" json:"state_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// The unit that holds it, or held it when it was revoked.
+	Unit *LicenseUnit `protobuf:"bytes,7,opt,name=unit,proto3" json:"unit,omitempty"`
+	// Why it left the pool for good.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who held it before, oldest first.
+	Past []*LicenseHolding `protobuf:"bytes,9,rep,name=past,proto3" json:"past,omitempty"`
+	// It came from the merchant's web service.
+	FromWebService bool `protobuf:"varint,10,opt,name=from_web_service,json=fromWebService,proto3" json:"from_web_service,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *License) Reset() {
+	*x = License{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *License) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*License) ProtoMessage() {}
+
+func (x *License) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use License.ProtoReflect.Descriptor instead.
+func (*License) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *License) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *License) GetState() LicenseState {
+	if x != nil {
+		return x.State
+	}
+	return LicenseState_LICENSE_STATE_UNSPECIFIED
+}
+
+func (x *License) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *License) GetImportTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ImportTime
+	}
+	return nil
+}
+
+func (x *License) GetStateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StateTime
+	}
+	return nil
+}
+
+func (x *License) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *License) GetUnit() *LicenseUnit {
+	if x != nil {
+		return x.Unit
+	}
+	return nil
+}
+
+func (x *License) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *License) GetPast() []*LicenseHolding {
+	if x != nil {
+		return x.Past
+	}
+	return nil
+}
+
+func (x *License) GetFromWebService() bool {
+	if x != nil {
+		return x.FromWebService
+	}
+	return false
+}
+
+// LicenseUnit is one piece of an order's line; both count from 1.
+type LicenseUnit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	LineNumber    int32                  `protobuf:"varint,2,opt,name=line_number,json=lineNumber,proto3" json:"line_number,omitempty"`
+	Unit          int32                  `protobuf:"varint,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseUnit) Reset() {
+	*x = LicenseUnit{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseUnit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseUnit) ProtoMessage() {}
+
+func (x *LicenseUnit) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseUnit.ProtoReflect.Descriptor instead.
+func (*LicenseUnit) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *LicenseUnit) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *LicenseUnit) GetLineNumber() int32 {
+	if x != nil {
+		return x.LineNumber
+	}
+	return 0
+}
+
+func (x *LicenseUnit) GetUnit() int32 {
+	if x != nil {
+		return x.Unit
+	}
+	return 0
+}
+
+type LicenseHolding struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Unit          *LicenseUnit           `protobuf:"bytes,1,opt,name=unit,proto3" json:"unit,omitempty"`
+	FromTime      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
+	ToTime        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicenseHolding) Reset() {
+	*x = LicenseHolding{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicenseHolding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicenseHolding) ProtoMessage() {}
+
+func (x *LicenseHolding) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicenseHolding.ProtoReflect.Descriptor instead.
+func (*LicenseHolding) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *LicenseHolding) GetUnit() *LicenseUnit {
+	if x != nil {
+		return x.Unit
+	}
+	return nil
+}
+
+func (x *LicenseHolding) GetFromTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FromTime
+	}
+	return nil
+}
+
+func (x *LicenseHolding) GetToTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ToTime
+	}
+	return nil
+}
+
+func (x *LicenseHolding) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// WebService is where licences of a product come from. docs/delivery.md
+// describes the call.
+type WebService struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ProductId string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// https, to a public address unless the operator opts others in.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// 1–20 s for one call; 10 s if unset.
+	Timeout *durationpb.Duration `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// Statuses that mean "not now" (temporary) or "never" (fatal), beside the
+	// usual: 408, 425, 429 and 5xx are temporary, others but 2xx fatal.
+	TemporaryStatuses []int32 `protobuf:"varint,4,rep,packed,name=temporary_statuses,json=temporaryStatuses,proto3" json:"temporary_statuses,omitempty"`
+	FatalStatuses     []int32 `protobuf:"varint,5,rep,packed,name=fatal_statuses,json=fatalStatuses,proto3" json:"fatal_statuses,omitempty"`
+	// Regular expressions (RE2) over the first 4,096 bytes of an answer's body;
+	// they go before its status. An answer that fits one of both is fatal. At most
+	// 20 each.
+	TemporaryPatterns []string `protobuf:"bytes,6,rep,name=temporary_patterns,json=temporaryPatterns,proto3" json:"temporary_patterns,omitempty"`
+	FatalPatterns     []string `protobuf:"bytes,7,rep,name=fatal_patterns,json=fatalPatterns,proto3" json:"fatal_patterns,omitempty"`
+	// How long after the first failure the product's fallback method takes over;
+	// 10 minutes if unset.
+	FallBackAfter *durationpb.Duration `protobuf:"bytes,8,opt,name=fall_back_after,json=fallBackAfter,proto3" json:"fall_back_after,omitempty"`
+	// How long a call is tried, 1 minute to 30 days; 3 days if unset.
+	GiveUpAfter   *durationpb.Duration `protobuf:"bytes,9,opt,name=give_up_after,json=giveUpAfter,proto3" json:"give_up_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebService) Reset() {
+	*x = WebService{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebService) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebService) ProtoMessage() {}
+
+func (x *WebService) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebService.ProtoReflect.Descriptor instead.
+func (*WebService) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *WebService) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *WebService) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *WebService) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+func (x *WebService) GetTemporaryStatuses() []int32 {
+	if x != nil {
+		return x.TemporaryStatuses
+	}
+	return nil
+}
+
+func (x *WebService) GetFatalStatuses() []int32 {
+	if x != nil {
+		return x.FatalStatuses
+	}
+	return nil
+}
+
+func (x *WebService) GetTemporaryPatterns() []string {
+	if x != nil {
+		return x.TemporaryPatterns
+	}
+	return nil
+}
+
+func (x *WebService) GetFatalPatterns() []string {
+	if x != nil {
+		return x.FatalPatterns
+	}
+	return nil
+}
+
+func (x *WebService) GetFallBackAfter() *durationpb.Duration {
+	if x != nil {
+		return x.FallBackAfter
+	}
+	return nil
+}
+
+func (x *WebService) GetGiveUpAfter() *durationpb.Duration {
+	if x != nil {
+		return x.GiveUpAfter
+	}
+	return nil
+}
+
+type PutWebServiceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	WebService    *WebService            `protobuf:"bytes,1,opt,name=web_service,json=webService,proto3" json:"web_service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutWebServiceRequest) Reset() {
+	*x = PutWebServiceRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutWebServiceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutWebServiceRequest) ProtoMessage() {}
+
+func (x *PutWebServiceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutWebServiceRequest.ProtoReflect.Descriptor instead.
+func (*PutWebServiceRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PutWebServiceRequest) GetWebService() *WebService {
+	if x != nil {
+		return x.WebService
+	}
+	return nil
+}
+
+type PutWebServiceResponse struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	WebService *WebService            `protobuf:"bytes,1,opt,name=web_service,json=webService,proto3" json:"web_service,omitempty"`
+	// Only if the web service is new.
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutWebServiceResponse) Reset() {
+	*x = PutWebServiceResponse{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutWebServiceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutWebServiceResponse) ProtoMessage() {}
+
+func (x *PutWebServiceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutWebServiceResponse.ProtoReflect.Descriptor instead.
+func (*PutWebServiceResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PutWebServiceResponse) GetWebService() *WebService {
+	if x != nil {
+		return x.WebService
+	}
+	return nil
+}
+
+func (x *PutWebServiceResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+type GetWebServiceRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProductId     string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetWebServiceRequest) Reset() {
+	*x = GetWebServiceRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetWebServiceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetWebServiceRequest) ProtoMessage() {}
+
+func (x *GetWebServiceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetWebServiceRequest.ProtoReflect.Descriptor instead.
+func (*GetWebServiceRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetWebServiceRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+type RotateWebServiceSecretRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ProductId string                 `protobuf:"bytes,1,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// How long the older secret signs too, at most 30 days.
+	Overlap       *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateWebServiceSecretRequest) Reset() {
+	*x = RotateWebServiceSecretRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateWebServiceSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateWebServiceSecretRequest) ProtoMessage() {}
+
+func (x *RotateWebServiceSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateWebServiceSecretRequest.ProtoReflect.Descriptor instead.
+func (*RotateWebServiceSecretRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RotateWebServiceSecretRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *RotateWebServiceSecretRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
+type RotateWebServiceSecretResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Secret        string                 `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateWebServiceSecretResponse) Reset() {
+	*x = RotateWebServiceSecretResponse{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateWebServiceSecretResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateWebServiceSecretResponse) ProtoMessage() {}
+
+func (x *RotateWebServiceSecretResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateWebServiceSecretResponse.ProtoReflect.Descriptor instead.
+func (*RotateWebServiceSecretResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RotateWebServiceSecretResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+type GetDeliveryRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Licences of a page: 1–5,000, 5,000 if 0. A page may have fewer, if keys are long.
+	LicensePageSize  int32  `protobuf:"varint,2,opt,name=license_page_size,json=licensePageSize,proto3" json:"license_page_size,omitempty"`
+	LicensePageToken string `protobuf:"bytes,3,opt,name=license_page_token,json=licensePageToken,proto3" json:"license_page_token,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
 func (x *GetDeliveryRequest) Reset() {
 	*x = GetDeliveryRequest{}
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[4]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -264,7 +1592,7 @@ func (x *GetDeliveryRequest) String() string {
 func (*GetDeliveryRequest) ProtoMessage() {}
 
 func (x *GetDeliveryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[4]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -277,10 +1605,182 @@ func (x *GetDeliveryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeliveryRequest.ProtoReflect.Descriptor instead.
 func (*GetDeliveryRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{4}
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetDeliveryRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *GetDeliveryRequest) GetLicensePageSize() int32 {
+	if x != nil {
+		return x.LicensePageSize
+	}
+	return 0
+}
+
+func (x *GetDeliveryRequest) GetLicensePageToken() string {
+	if x != nil {
+		return x.LicensePageToken
+	}
+	return ""
+}
+
+type ListDeliveriesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1–200, 50 if 0.
+	PageSize  int32  `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only those that wait for somebody to act, the oldest first.
+	Stuck         bool `protobuf:"varint,3,opt,name=stuck,proto3" json:"stuck,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeliveriesRequest) Reset() {
+	*x = ListDeliveriesRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeliveriesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeliveriesRequest) ProtoMessage() {}
+
+func (x *ListDeliveriesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeliveriesRequest.ProtoReflect.Descriptor instead.
+func (*ListDeliveriesRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListDeliveriesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDeliveriesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListDeliveriesRequest) GetStuck() bool {
+	if x != nil {
+		return x.Stuck
+	}
+	return false
+}
+
+type ListDeliveriesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deliveries    []*Delivery            `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeliveriesResponse) Reset() {
+	*x = ListDeliveriesResponse{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeliveriesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeliveriesResponse) ProtoMessage() {}
+
+func (x *ListDeliveriesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeliveriesResponse.ProtoReflect.Descriptor instead.
+func (*ListDeliveriesResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListDeliveriesResponse) GetDeliveries() []*Delivery {
+	if x != nil {
+		return x.Deliveries
+	}
+	return nil
+}
+
+func (x *ListDeliveriesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type RetryDeliveryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryDeliveryRequest) Reset() {
+	*x = RetryDeliveryRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryDeliveryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryDeliveryRequest) ProtoMessage() {}
+
+func (x *RetryDeliveryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryDeliveryRequest.ProtoReflect.Descriptor instead.
+func (*RetryDeliveryRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RetryDeliveryRequest) GetOrderId() string {
 	if x != nil {
 		return x.OrderId
 	}
@@ -296,7 +1796,7 @@ type ResendEmailRequest struct {
 
 func (x *ResendEmailRequest) Reset() {
 	*x = ResendEmailRequest{}
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[5]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -308,7 +1808,7 @@ func (x *ResendEmailRequest) String() string {
 func (*ResendEmailRequest) ProtoMessage() {}
 
 func (x *ResendEmailRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[5]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -321,12 +1821,204 @@ func (x *ResendEmailRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResendEmailRequest.ProtoReflect.Descriptor instead.
 func (*ResendEmailRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{5}
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ResendEmailRequest) GetOrderId() string {
 	if x != nil {
 		return x.OrderId
+	}
+	return ""
+}
+
+type CorrectEmailRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorrectEmailRequest) Reset() {
+	*x = CorrectEmailRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectEmailRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectEmailRequest) ProtoMessage() {}
+
+func (x *CorrectEmailRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectEmailRequest.ProtoReflect.Descriptor instead.
+func (*CorrectEmailRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *CorrectEmailRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *CorrectEmailRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+type RevokeLicenseRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	OrderId    string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	LineNumber int32                  `protobuf:"varint,2,opt,name=line_number,json=lineNumber,proto3" json:"line_number,omitempty"`
+	// 1 is the line's first unit.
+	Unit int32 `protobuf:"varint,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	// Why, for the record: 1–200 characters.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeLicenseRequest) Reset() {
+	*x = RevokeLicenseRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeLicenseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeLicenseRequest) ProtoMessage() {}
+
+func (x *RevokeLicenseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeLicenseRequest.ProtoReflect.Descriptor instead.
+func (*RevokeLicenseRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RevokeLicenseRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *RevokeLicenseRequest) GetLineNumber() int32 {
+	if x != nil {
+		return x.LineNumber
+	}
+	return 0
+}
+
+func (x *RevokeLicenseRequest) GetUnit() int32 {
+	if x != nil {
+		return x.Unit
+	}
+	return 0
+}
+
+func (x *RevokeLicenseRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ReplaceLicenseRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	OrderId    string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	LineNumber int32                  `protobuf:"varint,2,opt,name=line_number,json=lineNumber,proto3" json:"line_number,omitempty"`
+	// 1 is the line's first unit.
+	Unit int32 `protobuf:"varint,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	// Why, for the record: 1–200 characters.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceLicenseRequest) Reset() {
+	*x = ReplaceLicenseRequest{}
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceLicenseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceLicenseRequest) ProtoMessage() {}
+
+func (x *ReplaceLicenseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceLicenseRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceLicenseRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ReplaceLicenseRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ReplaceLicenseRequest) GetLineNumber() int32 {
+	if x != nil {
+		return x.LineNumber
+	}
+	return 0
+}
+
+func (x *ReplaceLicenseRequest) GetUnit() int32 {
+	if x != nil {
+		return x.Unit
+	}
+	return 0
+}
+
+func (x *ReplaceLicenseRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -337,15 +2029,22 @@ type Delivery struct {
 	Id      string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	OrderId string                 `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	Lines   []*DeliveryLine        `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
-	// Why something waits, empty if nothing does.
-	Problem       string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Why something waits and who must act, empty if nothing does.
+	Problem string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	// Where the mails go.
+	Email      string                 `protobuf:"bytes,5,opt,name=email,proto3" json:"email,omitempty"`
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Nothing is tried any more until somebody acts: see problem, RetryDelivery.
+	Failed bool `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
+	// There are more licences.
+	NextLicensePageToken string `protobuf:"bytes,8,opt,name=next_license_page_token,json=nextLicensePageToken,proto3" json:"next_license_page_token,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Delivery) Reset() {
 	*x = Delivery{}
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[6]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -357,7 +2056,7 @@ func (x *Delivery) String() string {
 func (*Delivery) ProtoMessage() {}
 
 func (x *Delivery) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[6]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -370,7 +2069,7 @@ func (x *Delivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delivery.ProtoReflect.Descriptor instead.
 func (*Delivery) Descriptor() ([]byte, []int) {
-	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{6}
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Delivery) GetId() string {
@@ -401,22 +2100,56 @@ func (x *Delivery) GetProblem() string {
 	return ""
 }
 
+func (x *Delivery) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *Delivery) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *Delivery) GetFailed() bool {
+	if x != nil {
+		return x.Failed
+	}
+	return false
+}
+
+func (x *Delivery) GetNextLicensePageToken() string {
+	if x != nil {
+		return x.NextLicensePageToken
+	}
+	return ""
+}
+
 type DeliveryLine struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	LineNumber int32                  `protobuf:"varint,1,opt,name=line_number,json=lineNumber,proto3" json:"line_number,omitempty"`
 	ProductId  string                 `protobuf:"bytes,2,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
 	Quantity   int64                  `protobuf:"varint,3,opt,name=quantity,proto3" json:"quantity,omitempty"`
-	// One per unit.
-	LicenseKeys   []string               `protobuf:"bytes,4,rep,name=license_keys,json=licenseKeys,proto3" json:"license_keys,omitempty"`
-	MailTime      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=mail_time,json=mailTime,proto3" json:"mail_time,omitempty"`
-	Delivered     bool                   `protobuf:"varint,6,opt,name=delivered,proto3" json:"delivered,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// One per unit; one per line if the pool's settings say so.
+	LicenseKeys []string               `protobuf:"bytes,4,rep,name=license_keys,json=licenseKeys,proto3" json:"license_keys,omitempty"`
+	MailTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=mail_time,json=mailTime,proto3" json:"mail_time,omitempty"`
+	Delivered   bool                   `protobuf:"varint,6,opt,name=delivered,proto3" json:"delivered,omitempty"`
+	Problem     string                 `protobuf:"bytes,7,opt,name=problem,proto3" json:"problem,omitempty"`
+	Failed      bool                   `protobuf:"varint,8,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Units that may use their licence no more.
+	RevokedUnits int64 `protobuf:"varint,9,opt,name=revoked_units,json=revokedUnits,proto3" json:"revoked_units,omitempty"`
+	// Units, 1-based, whose licence in license_keys is revoked.
+	RevokedUnitNumbers []int32 `protobuf:"varint,10,rep,packed,name=revoked_unit_numbers,json=revokedUnitNumbers,proto3" json:"revoked_unit_numbers,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *DeliveryLine) Reset() {
 	*x = DeliveryLine{}
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[7]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -428,7 +2161,7 @@ func (x *DeliveryLine) String() string {
 func (*DeliveryLine) ProtoMessage() {}
 
 func (x *DeliveryLine) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[7]
+	mi := &file_quittance_delivery_v1_delivery_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -441,7 +2174,7 @@ func (x *DeliveryLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryLine.ProtoReflect.Descriptor instead.
 func (*DeliveryLine) Descriptor() ([]byte, []int) {
-	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{7}
+	return file_quittance_delivery_v1_delivery_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeliveryLine) GetLineNumber() int32 {
@@ -486,38 +2219,203 @@ func (x *DeliveryLine) GetDelivered() bool {
 	return false
 }
 
+func (x *DeliveryLine) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *DeliveryLine) GetFailed() bool {
+	if x != nil {
+		return x.Failed
+	}
+	return false
+}
+
+func (x *DeliveryLine) GetRevokedUnits() int64 {
+	if x != nil {
+		return x.RevokedUnits
+	}
+	return 0
+}
+
+func (x *DeliveryLine) GetRevokedUnitNumbers() []int32 {
+	if x != nil {
+		return x.RevokedUnitNumbers
+	}
+	return nil
+}
+
 var File_quittance_delivery_v1_delivery_proto protoreflect.FileDescriptor
 
 const file_quittance_delivery_v1_delivery_proto_rawDesc = "" +
 	"\n" +
-	"$quittance/delivery/v1/delivery.proto\x12\x15quittance.delivery.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"J\n" +
+	"$quittance/delivery/v1/delivery.proto\x12\x15quittance.delivery.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\x87\x01\n" +
 	"\x15ImportLicensesRequest\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x12\n" +
-	"\x04keys\x18\x02 \x03(\tR\x04keys\"\x85\x01\n" +
+	"\x04keys\x18\x02 \x03(\tR\x04keys\x12;\n" +
+	"\vexpire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"\x85\x01\n" +
 	"\x16ImportLicensesResponse\x12\x1a\n" +
 	"\bimported\x18\x01 \x01(\x03R\bimported\x12\x1e\n" +
 	"\n" +
 	"duplicates\x18\x02 \x01(\x03R\n" +
 	"duplicates\x12/\n" +
-	"\x13duplicate_positions\x18\x03 \x03(\x03R\x12duplicatePositions\"/\n" +
+	"\x13duplicate_positions\x18\x03 \x03(\x03R\x12duplicatePositions\"d\n" +
+	"\x17WithdrawLicensesRequest\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x01 \x01(\tR\tproductId\x12\x12\n" +
+	"\x04keys\x18\x02 \x03(\tR\x04keys\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"e\n" +
+	"\x18WithdrawLicensesResponse\x12\x1c\n" +
+	"\twithdrawn\x18\x01 \x01(\x03R\twithdrawn\x12+\n" +
+	"\x11missing_positions\x18\x02 \x03(\x03R\x10missingPositions\"\xf8\x01\n" +
+	"\fPoolSettings\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x01 \x01(\tR\tproductId\x12\x19\n" +
+	"\bper_line\x18\x02 \x01(\bR\aperLine\x12$\n" +
+	"\x0elow_water_mark\x18\x03 \x01(\x03R\flowWaterMark\x12?\n" +
+	"\ton_refund\x18\x04 \x01(\x0e2\".quittance.delivery.v1.DispositionR\bonRefund\x12G\n" +
+	"\ron_chargeback\x18\x05 \x01(\x0e2\".quittance.delivery.v1.DispositionR\fonChargeback\"Q\n" +
+	"\x0ePutPoolRequest\x12?\n" +
+	"\bsettings\x18\x01 \x01(\v2#.quittance.delivery.v1.PoolSettingsR\bsettings\"/\n" +
 	"\x0eGetPoolRequest\x12\x1d\n" +
 	"\n" +
-	"product_id\x18\x01 \x01(\tR\tproductId\"M\n" +
+	"product_id\x18\x01 \x01(\tR\tproductId\"\xcb\x02\n" +
 	"\x04Pool\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x12\n" +
 	"\x04free\x18\x02 \x01(\x03R\x04free\x12\x12\n" +
-	"\x04held\x18\x03 \x01(\x03R\x04held\"/\n" +
+	"\x04held\x18\x03 \x01(\x03R\x04held\x12\x18\n" +
+	"\arevoked\x18\x04 \x01(\x03R\arevoked\x12\x1c\n" +
+	"\twithdrawn\x18\x05 \x01(\x03R\twithdrawn\x12\x18\n" +
+	"\aexpired\x18\x06 \x01(\x03R\aexpired\x12'\n" +
+	"\x10held_last_7_days\x18\a \x01(\x03R\rheldLast7Days\x12 \n" +
+	"\tdays_left\x18\b \x01(\x01H\x00R\bdaysLeft\x88\x01\x01\x12?\n" +
+	"\bsettings\x18\t \x01(\v2#.quittance.delivery.v1.PoolSettingsR\bsettings\x12\x10\n" +
+	"\x03low\x18\n" +
+	" \x01(\bR\x03lowB\f\n" +
+	"\n" +
+	"_days_left\"N\n" +
+	"\x10ListPoolsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"u\n" +
+	"\x11ListPoolsResponse\x128\n" +
+	"\x05pools\x18\x01 \x03(\v2\".quittance.delivery.v1.PoolSummaryR\x05pools\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"`\n" +
+	"\vPoolSummary\x12?\n" +
+	"\bsettings\x18\x01 \x01(\v2#.quittance.delivery.v1.PoolSettingsR\bsettings\x12\x10\n" +
+	"\x03low\x18\x02 \x01(\bR\x03low\"\xc8\x01\n" +
+	"\x13ListLicensesRequest\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x01 \x01(\tR\tproductId\x129\n" +
+	"\x05state\x18\x02 \x01(\x0e2#.quittance.delivery.v1.LicenseStateR\x05state\x12\x1b\n" +
+	"\tshow_keys\x18\x03 \x01(\bR\bshowKeys\x12\x1b\n" +
+	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tR\tpageToken\"z\n" +
+	"\x14ListLicensesResponse\x12:\n" +
+	"\blicenses\x18\x01 \x03(\v2\x1e.quittance.delivery.v1.LicenseR\blicenses\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd0\x03\n" +
+	"\aLicense\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x129\n" +
+	"\x05state\x18\x02 \x01(\x0e2#.quittance.delivery.v1.LicenseStateR\x05state\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\tR\x03key\x12;\n" +
+	"\vimport_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"importTime\x129\n" +
+	"\n" +
+	"state_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstateTime\x12;\n" +
+	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x126\n" +
+	"\x04unit\x18\a \x01(\v2\".quittance.delivery.v1.LicenseUnitR\x04unit\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x129\n" +
+	"\x04past\x18\t \x03(\v2%.quittance.delivery.v1.LicenseHoldingR\x04past\x12(\n" +
+	"\x10from_web_service\x18\n" +
+	" \x01(\bR\x0efromWebService\"]\n" +
+	"\vLicenseUnit\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
+	"\vline_number\x18\x02 \x01(\x05R\n" +
+	"lineNumber\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\x05R\x04unit\"\xce\x01\n" +
+	"\x0eLicenseHolding\x126\n" +
+	"\x04unit\x18\x01 \x01(\v2\".quittance.delivery.v1.LicenseUnitR\x04unit\x127\n" +
+	"\tfrom_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
+	"\ato_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xa0\x03\n" +
+	"\n" +
+	"WebService\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x01 \x01(\tR\tproductId\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x123\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12-\n" +
+	"\x12temporary_statuses\x18\x04 \x03(\x05R\x11temporaryStatuses\x12%\n" +
+	"\x0efatal_statuses\x18\x05 \x03(\x05R\rfatalStatuses\x12-\n" +
+	"\x12temporary_patterns\x18\x06 \x03(\tR\x11temporaryPatterns\x12%\n" +
+	"\x0efatal_patterns\x18\a \x03(\tR\rfatalPatterns\x12A\n" +
+	"\x0ffall_back_after\x18\b \x01(\v2\x19.google.protobuf.DurationR\rfallBackAfter\x12=\n" +
+	"\rgive_up_after\x18\t \x01(\v2\x19.google.protobuf.DurationR\vgiveUpAfter\"Z\n" +
+	"\x14PutWebServiceRequest\x12B\n" +
+	"\vweb_service\x18\x01 \x01(\v2!.quittance.delivery.v1.WebServiceR\n" +
+	"webService\"s\n" +
+	"\x15PutWebServiceResponse\x12B\n" +
+	"\vweb_service\x18\x01 \x01(\v2!.quittance.delivery.v1.WebServiceR\n" +
+	"webService\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"5\n" +
+	"\x14GetWebServiceRequest\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x01 \x01(\tR\tproductId\"s\n" +
+	"\x1dRotateWebServiceSecretRequest\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x01 \x01(\tR\tproductId\x123\n" +
+	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\"8\n" +
+	"\x1eRotateWebServiceSecretResponse\x12\x16\n" +
+	"\x06secret\x18\x01 \x01(\tR\x06secret\"\x89\x01\n" +
 	"\x12GetDeliveryRequest\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12*\n" +
+	"\x11license_page_size\x18\x02 \x01(\x05R\x0flicensePageSize\x12,\n" +
+	"\x12license_page_token\x18\x03 \x01(\tR\x10licensePageToken\"i\n" +
+	"\x15ListDeliveriesRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x14\n" +
+	"\x05stuck\x18\x03 \x01(\bR\x05stuck\"\x81\x01\n" +
+	"\x16ListDeliveriesResponse\x12?\n" +
+	"\n" +
+	"deliveries\x18\x01 \x03(\v2\x1f.quittance.delivery.v1.DeliveryR\n" +
+	"deliveries\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"1\n" +
+	"\x14RetryDeliveryRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\"/\n" +
 	"\x12ResendEmailRequest\x12\x19\n" +
-	"\border_id\x18\x01 \x01(\tR\aorderId\"\x8a\x01\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\"F\n" +
+	"\x13CorrectEmailRequest\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x14\n" +
+	"\x05email\x18\x02 \x01(\tR\x05email\"~\n" +
+	"\x14RevokeLicenseRequest\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
+	"\vline_number\x18\x02 \x01(\x05R\n" +
+	"lineNumber\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\x05R\x04unit\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x7f\n" +
+	"\x15ReplaceLicenseRequest\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
+	"\vline_number\x18\x02 \x01(\x05R\n" +
+	"lineNumber\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\x05R\x04unit\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xac\x02\n" +
 	"\bDelivery\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\border_id\x18\x02 \x01(\tR\aorderId\x129\n" +
 	"\x05lines\x18\x03 \x03(\v2#.quittance.delivery.v1.DeliveryLineR\x05lines\x12\x18\n" +
-	"\aproblem\x18\x04 \x01(\tR\aproblem\"\xe4\x01\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\x12\x14\n" +
+	"\x05email\x18\x05 \x01(\tR\x05email\x12;\n" +
+	"\vcreate_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x16\n" +
+	"\x06failed\x18\a \x01(\bR\x06failed\x125\n" +
+	"\x17next_license_page_token\x18\b \x01(\tR\x14nextLicensePageToken\"\xed\x02\n" +
 	"\fDeliveryLine\x12\x1f\n" +
 	"\vline_number\x18\x01 \x01(\x05R\n" +
 	"lineNumber\x12\x1d\n" +
@@ -526,12 +2424,41 @@ const file_quittance_delivery_v1_delivery_proto_rawDesc = "" +
 	"\bquantity\x18\x03 \x01(\x03R\bquantity\x12!\n" +
 	"\flicense_keys\x18\x04 \x03(\tR\vlicenseKeys\x127\n" +
 	"\tmail_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bmailTime\x12\x1c\n" +
-	"\tdelivered\x18\x06 \x01(\bR\tdelivered2\x9f\x03\n" +
+	"\tdelivered\x18\x06 \x01(\bR\tdelivered\x12\x18\n" +
+	"\aproblem\x18\a \x01(\tR\aproblem\x12\x16\n" +
+	"\x06failed\x18\b \x01(\bR\x06failed\x12#\n" +
+	"\rrevoked_units\x18\t \x01(\x03R\frevokedUnits\x120\n" +
+	"\x14revoked_unit_numbers\x18\n" +
+	" \x03(\x05R\x12revokedUnitNumbers*p\n" +
+	"\vDisposition\x12\x1b\n" +
+	"\x17DISPOSITION_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10DISPOSITION_KEEP\x10\x01\x12\x16\n" +
+	"\x12DISPOSITION_REVOKE\x10\x02\x12\x16\n" +
+	"\x12DISPOSITION_RETURN\x10\x03*\xb0\x01\n" +
+	"\fLicenseState\x12\x1d\n" +
+	"\x19LICENSE_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12LICENSE_STATE_FREE\x10\x01\x12\x16\n" +
+	"\x12LICENSE_STATE_HELD\x10\x02\x12\x19\n" +
+	"\x15LICENSE_STATE_REVOKED\x10\x03\x12\x1b\n" +
+	"\x17LICENSE_STATE_WITHDRAWN\x10\x04\x12\x19\n" +
+	"\x15LICENSE_STATE_EXPIRED\x10\x052\xbc\r\n" +
 	"\x0fDeliveryService\x12u\n" +
-	"\x0eImportLicenses\x12,.quittance.delivery.v1.ImportLicensesRequest\x1a-.quittance.delivery.v1.ImportLicensesResponse\"\x04\xe8\xe0\x18\x02(\x01\x12S\n" +
-	"\aGetPool\x12%.quittance.delivery.v1.GetPoolRequest\x1a\x1b.quittance.delivery.v1.Pool\"\x04\xe8\xe0\x18\x02\x12_\n" +
-	"\vGetDelivery\x12).quittance.delivery.v1.GetDeliveryRequest\x1a\x1f.quittance.delivery.v1.Delivery\"\x04\xe8\xe0\x18\x02\x12_\n" +
-	"\vResendEmail\x12).quittance.delivery.v1.ResendEmailRequest\x1a\x1f.quittance.delivery.v1.Delivery\"\x04\xe8\xe0\x18\x02B\xd9\x01\n" +
+	"\x0eImportLicenses\x12,.quittance.delivery.v1.ImportLicensesRequest\x1a-.quittance.delivery.v1.ImportLicensesResponse\"\x04\xe8\xe0\x18\x02(\x01\x12y\n" +
+	"\x10WithdrawLicenses\x12..quittance.delivery.v1.WithdrawLicensesRequest\x1a/.quittance.delivery.v1.WithdrawLicensesResponse\"\x04\xe8\xe0\x18\x02\x12[\n" +
+	"\aPutPool\x12%.quittance.delivery.v1.PutPoolRequest\x1a#.quittance.delivery.v1.PoolSettings\"\x04\xe8\xe0\x18\x02\x12S\n" +
+	"\aGetPool\x12%.quittance.delivery.v1.GetPoolRequest\x1a\x1b.quittance.delivery.v1.Pool\"\x04\xe8\xe0\x18\x02\x12d\n" +
+	"\tListPools\x12'.quittance.delivery.v1.ListPoolsRequest\x1a(.quittance.delivery.v1.ListPoolsResponse\"\x04\xe8\xe0\x18\x02\x12m\n" +
+	"\fListLicenses\x12*.quittance.delivery.v1.ListLicensesRequest\x1a+.quittance.delivery.v1.ListLicensesResponse\"\x04\xe8\xe0\x18\x02\x12p\n" +
+	"\rPutWebService\x12+.quittance.delivery.v1.PutWebServiceRequest\x1a,.quittance.delivery.v1.PutWebServiceResponse\"\x04\xe8\xe0\x18\x02\x12e\n" +
+	"\rGetWebService\x12+.quittance.delivery.v1.GetWebServiceRequest\x1a!.quittance.delivery.v1.WebService\"\x04\xe8\xe0\x18\x02\x12\x8b\x01\n" +
+	"\x16RotateWebServiceSecret\x124.quittance.delivery.v1.RotateWebServiceSecretRequest\x1a5.quittance.delivery.v1.RotateWebServiceSecretResponse\"\x04\xe8\xe0\x18\x02\x12_\n" +
+	"\vGetDelivery\x12).quittance.delivery.v1.GetDeliveryRequest\x1a\x1f.quittance.delivery.v1.Delivery\"\x04\xe8\xe0\x18\x02\x12s\n" +
+	"\x0eListDeliveries\x12,.quittance.delivery.v1.ListDeliveriesRequest\x1a-.quittance.delivery.v1.ListDeliveriesResponse\"\x04\xe8\xe0\x18\x02\x12c\n" +
+	"\rRetryDelivery\x12+.quittance.delivery.v1.RetryDeliveryRequest\x1a\x1f.quittance.delivery.v1.Delivery\"\x04\xe8\xe0\x18\x02\x12_\n" +
+	"\vResendEmail\x12).quittance.delivery.v1.ResendEmailRequest\x1a\x1f.quittance.delivery.v1.Delivery\"\x04\xe8\xe0\x18\x02\x12a\n" +
+	"\fCorrectEmail\x12*.quittance.delivery.v1.CorrectEmailRequest\x1a\x1f.quittance.delivery.v1.Delivery\"\x04\xe8\xe0\x18\x02\x12c\n" +
+	"\rRevokeLicense\x12+.quittance.delivery.v1.RevokeLicenseRequest\x1a\x1f.quittance.delivery.v1.Delivery\"\x04\xe8\xe0\x18\x02\x12e\n" +
+	"\x0eReplaceLicense\x12,.quittance.delivery.v1.ReplaceLicenseRequest\x1a\x1f.quittance.delivery.v1.Delivery\"\x04\xe8\xe0\x18\x02B\xd9\x01\n" +
 	"\x19com.quittance.delivery.v1B\rDeliveryProtoP\x01Z7quittance/proto/gen/go/quittance/delivery/v1;deliveryv1\xa2\x02\x03QDX\xaa\x02\x15Quittance.Delivery.V1\xca\x02\x15Quittance\\Delivery\\V1\xe2\x02!Quittance\\Delivery\\V1\\GPBMetadata\xea\x02\x17Quittance::Delivery::V1b\x06proto3"
 
 var (
@@ -546,34 +2473,112 @@ func file_quittance_delivery_v1_delivery_proto_rawDescGZIP() []byte {
 	return file_quittance_delivery_v1_delivery_proto_rawDescData
 }
 
-var file_quittance_delivery_v1_delivery_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_quittance_delivery_v1_delivery_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_quittance_delivery_v1_delivery_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_quittance_delivery_v1_delivery_proto_goTypes = []any{
-	(*ImportLicensesRequest)(nil),  // 0: quittance.delivery.v1.ImportLicensesRequest
-	(*ImportLicensesResponse)(nil), // 1: quittance.delivery.v1.ImportLicensesResponse
-	(*GetPoolRequest)(nil),         // 2: quittance.delivery.v1.GetPoolRequest
-	(*Pool)(nil),                   // 3: quittance.delivery.v1.Pool
-	(*GetDeliveryRequest)(nil),     // 4: quittance.delivery.v1.GetDeliveryRequest
-	(*ResendEmailRequest)(nil),     // 5: quittance.delivery.v1.ResendEmailRequest
-	(*Delivery)(nil),               // 6: quittance.delivery.v1.Delivery
-	(*DeliveryLine)(nil),           // 7: quittance.delivery.v1.DeliveryLine
-	(*timestamppb.Timestamp)(nil),  // 8: google.protobuf.Timestamp
+	(Disposition)(0),                       // 0: quittance.delivery.v1.Disposition
+	(LicenseState)(0),                      // 1: quittance.delivery.v1.LicenseState
+	(*ImportLicensesRequest)(nil),          // 2: quittance.delivery.v1.ImportLicensesRequest
+	(*ImportLicensesResponse)(nil),         // 3: quittance.delivery.v1.ImportLicensesResponse
+	(*WithdrawLicensesRequest)(nil),        // 4: quittance.delivery.v1.WithdrawLicensesRequest
+	(*WithdrawLicensesResponse)(nil),       // 5: quittance.delivery.v1.WithdrawLicensesResponse
+	(*PoolSettings)(nil),                   // 6: quittance.delivery.v1.PoolSettings
+	(*PutPoolRequest)(nil),                 // 7: quittance.delivery.v1.PutPoolRequest
+	(*GetPoolRequest)(nil),                 // 8: quittance.delivery.v1.GetPoolRequest
+	(*Pool)(nil),                           // 9: quittance.delivery.v1.Pool
+	(*ListPoolsRequest)(nil),               // 10: quittance.delivery.v1.ListPoolsRequest
+	(*ListPoolsResponse)(nil),              // 11: quittance.delivery.v1.ListPoolsResponse
+	(*PoolSummary)(nil),                    // 12: quittance.delivery.v1.PoolSummary
+	(*ListLicensesRequest)(nil),            // 13: quittance.delivery.v1.ListLicensesRequest
+	(*ListLicensesResponse)(nil),           // 14: quittance.delivery.v1.ListLicensesResponse
+	(*License)(nil),                        // 15: quittance.delivery.v1.License
+	(*LicenseUnit)(nil),                    // 16: quittance.delivery.v1.LicenseUnit
+	(*LicenseHolding)(nil),                 // 17: quittance.delivery.v1.LicenseHolding
+	(*WebService)(nil),                     // 18: quittance.delivery.v1.WebService
+	(*PutWebServiceRequest)(nil),           // 19: quittance.delivery.v1.PutWebServiceRequest
+	(*PutWebServiceResponse)(nil),          // 20: quittance.delivery.v1.PutWebServiceResponse
+	(*GetWebServiceRequest)(nil),           // 21: quittance.delivery.v1.GetWebServiceRequest
+	(*RotateWebServiceSecretRequest)(nil),  // 22: quittance.delivery.v1.RotateWebServiceSecretRequest
+	(*RotateWebServiceSecretResponse)(nil), // 23: quittance.delivery.v1.RotateWebServiceSecretResponse
+	(*GetDeliveryRequest)(nil),             // 24: quittance.delivery.v1.GetDeliveryRequest
+	(*ListDeliveriesRequest)(nil),          // 25: quittance.delivery.v1.ListDeliveriesRequest
+	(*ListDeliveriesResponse)(nil),         // 26: quittance.delivery.v1.ListDeliveriesResponse
+	(*RetryDeliveryRequest)(nil),           // 27: quittance.delivery.v1.RetryDeliveryRequest
+	(*ResendEmailRequest)(nil),             // 28: quittance.delivery.v1.ResendEmailRequest
+	(*CorrectEmailRequest)(nil),            // 29: quittance.delivery.v1.CorrectEmailRequest
+	(*RevokeLicenseRequest)(nil),           // 30: quittance.delivery.v1.RevokeLicenseRequest
+	(*ReplaceLicenseRequest)(nil),          // 31: quittance.delivery.v1.ReplaceLicenseRequest
+	(*Delivery)(nil),                       // 32: quittance.delivery.v1.Delivery
+	(*DeliveryLine)(nil),                   // 33: quittance.delivery.v1.DeliveryLine
+	(*timestamppb.Timestamp)(nil),          // 34: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),            // 35: google.protobuf.Duration
 }
 var file_quittance_delivery_v1_delivery_proto_depIdxs = []int32{
-	7, // 0: quittance.delivery.v1.Delivery.lines:type_name -> quittance.delivery.v1.DeliveryLine
-	8, // 1: quittance.delivery.v1.DeliveryLine.mail_time:type_name -> google.protobuf.Timestamp
-	0, // 2: quittance.delivery.v1.DeliveryService.ImportLicenses:input_type -> quittance.delivery.v1.ImportLicensesRequest
-	2, // 3: quittance.delivery.v1.DeliveryService.GetPool:input_type -> quittance.delivery.v1.GetPoolRequest
-	4, // 4: quittance.delivery.v1.DeliveryService.GetDelivery:input_type -> quittance.delivery.v1.GetDeliveryRequest
-	5, // 5: quittance.delivery.v1.DeliveryService.ResendEmail:input_type -> quittance.delivery.v1.ResendEmailRequest
-	1, // 6: quittance.delivery.v1.DeliveryService.ImportLicenses:output_type -> quittance.delivery.v1.ImportLicensesResponse
-	3, // 7: quittance.delivery.v1.DeliveryService.GetPool:output_type -> quittance.delivery.v1.Pool
-	6, // 8: quittance.delivery.v1.DeliveryService.GetDelivery:output_type -> quittance.delivery.v1.Delivery
-	6, // 9: quittance.delivery.v1.DeliveryService.ResendEmail:output_type -> quittance.delivery.v1.Delivery
-	6, // [6:10] is the sub-list for method output_type
-	2, // [2:6] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	34, // 0: quittance.delivery.v1.ImportLicensesRequest.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 1: quittance.delivery.v1.PoolSettings.on_refund:type_name -> quittance.delivery.v1.Disposition
+	0,  // 2: quittance.delivery.v1.PoolSettings.on_chargeback:type_name -> quittance.delivery.v1.Disposition
+	6,  // 3: quittance.delivery.v1.PutPoolRequest.settings:type_name -> quittance.delivery.v1.PoolSettings
+	6,  // 4: quittance.delivery.v1.Pool.settings:type_name -> quittance.delivery.v1.PoolSettings
+	12, // 5: quittance.delivery.v1.ListPoolsResponse.pools:type_name -> quittance.delivery.v1.PoolSummary
+	6,  // 6: quittance.delivery.v1.PoolSummary.settings:type_name -> quittance.delivery.v1.PoolSettings
+	1,  // 7: quittance.delivery.v1.ListLicensesRequest.state:type_name -> quittance.delivery.v1.LicenseState
+	15, // 8: quittance.delivery.v1.ListLicensesResponse.licenses:type_name -> quittance.delivery.v1.License
+	1,  // 9: quittance.delivery.v1.License.state:type_name -> quittance.delivery.v1.LicenseState
+	34, // 10: quittance.delivery.v1.License.import_time:type_name -> google.protobuf.Timestamp
+	34, // 11: quittance.delivery.v1.License.state_time:type_name -> google.protobuf.Timestamp
+	34, // 12: quittance.delivery.v1.License.expire_time:type_name -> google.protobuf.Timestamp
+	16, // 13: quittance.delivery.v1.License.unit:type_name -> quittance.delivery.v1.LicenseUnit
+	17, // 14: quittance.delivery.v1.License.past:type_name -> quittance.delivery.v1.LicenseHolding
+	16, // 15: quittance.delivery.v1.LicenseHolding.unit:type_name -> quittance.delivery.v1.LicenseUnit
+	34, // 16: quittance.delivery.v1.LicenseHolding.from_time:type_name -> google.protobuf.Timestamp
+	34, // 17: quittance.delivery.v1.LicenseHolding.to_time:type_name -> google.protobuf.Timestamp
+	35, // 18: quittance.delivery.v1.WebService.timeout:type_name -> google.protobuf.Duration
+	35, // 19: quittance.delivery.v1.WebService.fall_back_after:type_name -> google.protobuf.Duration
+	35, // 20: quittance.delivery.v1.WebService.give_up_after:type_name -> google.protobuf.Duration
+	18, // 21: quittance.delivery.v1.PutWebServiceRequest.web_service:type_name -> quittance.delivery.v1.WebService
+	18, // 22: quittance.delivery.v1.PutWebServiceResponse.web_service:type_name -> quittance.delivery.v1.WebService
+	35, // 23: quittance.delivery.v1.RotateWebServiceSecretRequest.overlap:type_name -> google.protobuf.Duration
+	32, // 24: quittance.delivery.v1.ListDeliveriesResponse.deliveries:type_name -> quittance.delivery.v1.Delivery
+	33, // 25: quittance.delivery.v1.Delivery.lines:type_name -> quittance.delivery.v1.DeliveryLine
+	34, // 26: quittance.delivery.v1.Delivery.create_time:type_name -> google.protobuf.Timestamp
+	34, // 27: quittance.delivery.v1.DeliveryLine.mail_time:type_name -> google.protobuf.Timestamp
+	2,  // 28: quittance.delivery.v1.DeliveryService.ImportLicenses:input_type -> quittance.delivery.v1.ImportLicensesRequest
+	4,  // 29: quittance.delivery.v1.DeliveryService.WithdrawLicenses:input_type -> quittance.delivery.v1.WithdrawLicensesRequest
+	7,  // 30: quittance.delivery.v1.DeliveryService.PutPool:input_type -> quittance.delivery.v1.PutPoolRequest
+	8,  // 31: quittance.delivery.v1.DeliveryService.GetPool:input_type -> quittance.delivery.v1.GetPoolRequest
+	10, // 32: quittance.delivery.v1.DeliveryService.ListPools:input_type -> quittance.delivery.v1.ListPoolsRequest
+	13, // 33: quittance.delivery.v1.DeliveryService.ListLicenses:input_type -> quittance.delivery.v1.ListLicensesRequest
+	19, // 34: quittance.delivery.v1.DeliveryService.PutWebService:input_type -> quittance.delivery.v1.PutWebServiceRequest
+	21, // 35: quittance.delivery.v1.DeliveryService.GetWebService:input_type -> quittance.delivery.v1.GetWebServiceRequest
+	22, // 36: quittance.delivery.v1.DeliveryService.RotateWebServiceSecret:input_type -> quittance.delivery.v1.RotateWebServiceSecretRequest
+	24, // 37: quittance.delivery.v1.DeliveryService.GetDelivery:input_type -> quittance.delivery.v1.GetDeliveryRequest
+	25, // 38: quittance.delivery.v1.DeliveryService.ListDeliveries:input_type -> quittance.delivery.v1.ListDeliveriesRequest
+	27, // 39: quittance.delivery.v1.DeliveryService.RetryDelivery:input_type -> quittance.delivery.v1.RetryDeliveryRequest
+	28, // 40: quittance.delivery.v1.DeliveryService.ResendEmail:input_type -> quittance.delivery.v1.ResendEmailRequest
+	29, // 41: quittance.delivery.v1.DeliveryService.CorrectEmail:input_type -> quittance.delivery.v1.CorrectEmailRequest
+	30, // 42: quittance.delivery.v1.DeliveryService.RevokeLicense:input_type -> quittance.delivery.v1.RevokeLicenseRequest
+	31, // 43: quittance.delivery.v1.DeliveryService.ReplaceLicense:input_type -> quittance.delivery.v1.ReplaceLicenseRequest
+	3,  // 44: quittance.delivery.v1.DeliveryService.ImportLicenses:output_type -> quittance.delivery.v1.ImportLicensesResponse
+	5,  // 45: quittance.delivery.v1.DeliveryService.WithdrawLicenses:output_type -> quittance.delivery.v1.WithdrawLicensesResponse
+	6,  // 46: quittance.delivery.v1.DeliveryService.PutPool:output_type -> quittance.delivery.v1.PoolSettings
+	9,  // 47: quittance.delivery.v1.DeliveryService.GetPool:output_type -> quittance.delivery.v1.Pool
+	11, // 48: quittance.delivery.v1.DeliveryService.ListPools:output_type -> quittance.delivery.v1.ListPoolsResponse
+	14, // 49: quittance.delivery.v1.DeliveryService.ListLicenses:output_type -> quittance.delivery.v1.ListLicensesResponse
+	20, // 50: quittance.delivery.v1.DeliveryService.PutWebService:output_type -> quittance.delivery.v1.PutWebServiceResponse
+	18, // 51: quittance.delivery.v1.DeliveryService.GetWebService:output_type -> quittance.delivery.v1.WebService
+	23, // 52: quittance.delivery.v1.DeliveryService.RotateWebServiceSecret:output_type -> quittance.delivery.v1.RotateWebServiceSecretResponse
+	32, // 53: quittance.delivery.v1.DeliveryService.GetDelivery:output_type -> quittance.delivery.v1.Delivery
+	26, // 54: quittance.delivery.v1.DeliveryService.ListDeliveries:output_type -> quittance.delivery.v1.ListDeliveriesResponse
+	32, // 55: quittance.delivery.v1.DeliveryService.RetryDelivery:output_type -> quittance.delivery.v1.Delivery
+	32, // 56: quittance.delivery.v1.DeliveryService.ResendEmail:output_type -> quittance.delivery.v1.Delivery
+	32, // 57: quittance.delivery.v1.DeliveryService.CorrectEmail:output_type -> quittance.delivery.v1.Delivery
+	32, // 58: quittance.delivery.v1.DeliveryService.RevokeLicense:output_type -> quittance.delivery.v1.Delivery
+	32, // 59: quittance.delivery.v1.DeliveryService.ReplaceLicense:output_type -> quittance.delivery.v1.Delivery
+	44, // [44:60] is the sub-list for method output_type
+	28, // [28:44] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_quittance_delivery_v1_delivery_proto_init() }
@@ -581,18 +2586,20 @@ func file_quittance_delivery_v1_delivery_proto_init() {
 	if File_quittance_delivery_v1_delivery_proto != nil {
 		return
 	}
+	file_quittance_delivery_v1_delivery_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_delivery_v1_delivery_proto_rawDesc), len(file_quittance_delivery_v1_delivery_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   8,
+			NumEnums:      2,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_quittance_delivery_v1_delivery_proto_goTypes,
 		DependencyIndexes: file_quittance_delivery_v1_delivery_proto_depIdxs,
+		EnumInfos:         file_quittance_delivery_v1_delivery_proto_enumTypes,
 		MessageInfos:      file_quittance_delivery_v1_delivery_proto_msgTypes,
 	}.Build()
 	File_quittance_delivery_v1_delivery_proto = out.File

@@ -19,10 +19,22 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DeliveryService_ImportLicenses_FullMethodName = "/quittance.delivery.v1.DeliveryService/ImportLicenses"
-	DeliveryService_GetPool_FullMethodName        = "/quittance.delivery.v1.DeliveryService/GetPool"
-	DeliveryService_GetDelivery_FullMethodName    = "/quittance.delivery.v1.DeliveryService/GetDelivery"
-	DeliveryService_ResendEmail_FullMethodName    = "/quittance.delivery.v1.DeliveryService/ResendEmail"
+	DeliveryService_ImportLicenses_FullMethodName         = "/quittance.delivery.v1.DeliveryService/ImportLicenses"
+	DeliveryService_WithdrawLicenses_FullMethodName       = "/quittance.delivery.v1.DeliveryService/WithdrawLicenses"
+	DeliveryService_PutPool_FullMethodName                = "/quittance.delivery.v1.DeliveryService/PutPool"
+	DeliveryService_GetPool_FullMethodName                = "/quittance.delivery.v1.DeliveryService/GetPool"
+	DeliveryService_ListPools_FullMethodName              = "/quittance.delivery.v1.DeliveryService/ListPools"
+	DeliveryService_ListLicenses_FullMethodName           = "/quittance.delivery.v1.DeliveryService/ListLicenses"
+	DeliveryService_PutWebService_FullMethodName          = "/quittance.delivery.v1.DeliveryService/PutWebService"
+	DeliveryService_GetWebService_FullMethodName          = "/quittance.delivery.v1.DeliveryService/GetWebService"
+	DeliveryService_RotateWebServiceSecret_FullMethodName = "/quittance.delivery.v1.DeliveryService/RotateWebServiceSecret"
+	DeliveryService_GetDelivery_FullMethodName            = "/quittance.delivery.v1.DeliveryService/GetDelivery"
+	DeliveryService_ListDeliveries_FullMethodName         = "/quittance.delivery.v1.DeliveryService/ListDeliveries"
+	DeliveryService_RetryDelivery_FullMethodName          = "/quittance.delivery.v1.DeliveryService/RetryDelivery"
+	DeliveryService_ResendEmail_FullMethodName            = "/quittance.delivery.v1.DeliveryService/ResendEmail"
+	DeliveryService_CorrectEmail_FullMethodName           = "/quittance.delivery.v1.DeliveryService/CorrectEmail"
+	DeliveryService_RevokeLicense_FullMethodName          = "/quittance.delivery.v1.DeliveryService/RevokeLicense"
+	DeliveryService_ReplaceLicense_FullMethodName         = "/quittance.delivery.v1.DeliveryService/ReplaceLicense"
 )
 
 // DeliveryServiceClient is the client API for DeliveryService service.
@@ -34,13 +46,45 @@ type DeliveryServiceClient interface {
 	// ImportLicenses adds keys to a product's pool. A key already in the pool is
 	// reported and skipped; repeating an import is harmless.
 	ImportLicenses(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportLicensesRequest, ImportLicensesResponse], error)
-	// GetPool counts a pool's keys.
+	// WithdrawLicenses takes free keys out of a product's pool, for good.
+	WithdrawLicenses(ctx context.Context, in *WithdrawLicensesRequest, opts ...grpc.CallOption) (*WithdrawLicensesResponse, error)
+	// PutPool creates or replaces what holds for the licences of a product.
+	PutPool(ctx context.Context, in *PutPoolRequest, opts ...grpc.CallOption) (*PoolSettings, error)
+	// GetPool counts a pool's keys. It reads all of them: it is not for every
+	// request of a shop.
 	GetPool(ctx context.Context, in *GetPoolRequest, opts ...grpc.CallOption) (*Pool, error)
-	// GetDelivery reads an order's delivery; licence keys are unsealed only here
-	// and in the customer's mail.
+	// ListPools pages through the merchant's pools by product, with their settings
+	// and what was last seen in them.
+	ListPools(ctx context.Context, in *ListPoolsRequest, opts ...grpc.CallOption) (*ListPoolsResponse, error)
+	// ListLicenses pages through a product's licences in one state: who got which,
+	// when and why. Reading keys is logged.
+	ListLicenses(ctx context.Context, in *ListLicensesRequest, opts ...grpc.CallOption) (*ListLicensesResponse, error)
+	// PutWebService creates or replaces the merchant's web service that licences of
+	// a product come from. A new one's secret is shown this once.
+	PutWebService(ctx context.Context, in *PutWebServiceRequest, opts ...grpc.CallOption) (*PutWebServiceResponse, error)
+	GetWebService(ctx context.Context, in *GetWebServiceRequest, opts ...grpc.CallOption) (*WebService, error)
+	// RotateWebServiceSecret makes a new secret; calls are signed with the older
+	// one too for the overlap. The secret is shown this once.
+	RotateWebServiceSecret(ctx context.Context, in *RotateWebServiceSecretRequest, opts ...grpc.CallOption) (*RotateWebServiceSecretResponse, error)
+	// GetDelivery reads an order's delivery; licence keys are unsealed only here,
+	// in ListLicenses and in the customer's mail. The keys of very large orders
+	// come in pages.
 	GetDelivery(ctx context.Context, in *GetDeliveryRequest, opts ...grpc.CallOption) (*Delivery, error)
+	// ListDeliveries pages through the merchant's deliveries, newest first,
+	// without keys.
+	ListDeliveries(ctx context.Context, in *ListDeliveriesRequest, opts ...grpc.CallOption) (*ListDeliveriesResponse, error)
+	// RetryDelivery tries everything at once that waits or has failed.
+	RetryDelivery(ctx context.Context, in *RetryDeliveryRequest, opts ...grpc.CallOption) (*Delivery, error)
 	// ResendEmail sends the licence mail of a delivered, paid order again.
 	ResendEmail(ctx context.Context, in *ResendEmailRequest, opts ...grpc.CallOption) (*Delivery, error)
+	// CorrectEmail replaces the address that an order's licence mails go to, and
+	// sends them there if the order is paid.
+	CorrectEmail(ctx context.Context, in *CorrectEmailRequest, opts ...grpc.CallOption) (*Delivery, error)
+	// RevokeLicense ends the licence of one unit (product.revoked).
+	RevokeLicense(ctx context.Context, in *RevokeLicenseRequest, opts ...grpc.CallOption) (*Delivery, error)
+	// ReplaceLicense revokes the licence of one unit and gives it another, which is
+	// mailed. Every call replaces once more.
+	ReplaceLicense(ctx context.Context, in *ReplaceLicenseRequest, opts ...grpc.CallOption) (*Delivery, error)
 }
 
 type deliveryServiceClient struct {
@@ -64,10 +108,80 @@ func (c *deliveryServiceClient) ImportLicenses(ctx context.Context, opts ...grpc
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DeliveryService_ImportLicensesClient = grpc.ClientStreamingClient[ImportLicensesRequest, ImportLicensesResponse]
 
+func (c *deliveryServiceClient) WithdrawLicenses(ctx context.Context, in *WithdrawLicensesRequest, opts ...grpc.CallOption) (*WithdrawLicensesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WithdrawLicensesResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_WithdrawLicenses_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) PutPool(ctx context.Context, in *PutPoolRequest, opts ...grpc.CallOption) (*PoolSettings, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PoolSettings)
+	err := c.cc.Invoke(ctx, DeliveryService_PutPool_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *deliveryServiceClient) GetPool(ctx context.Context, in *GetPoolRequest, opts ...grpc.CallOption) (*Pool, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Pool)
 	err := c.cc.Invoke(ctx, DeliveryService_GetPool_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) ListPools(ctx context.Context, in *ListPoolsRequest, opts ...grpc.CallOption) (*ListPoolsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPoolsResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_ListPools_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) ListLicenses(ctx context.Context, in *ListLicensesRequest, opts ...grpc.CallOption) (*ListLicensesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLicensesResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_ListLicenses_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) PutWebService(ctx context.Context, in *PutWebServiceRequest, opts ...grpc.CallOption) (*PutWebServiceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutWebServiceResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_PutWebService_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) GetWebService(ctx context.Context, in *GetWebServiceRequest, opts ...grpc.CallOption) (*WebService, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WebService)
+	err := c.cc.Invoke(ctx, DeliveryService_GetWebService_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) RotateWebServiceSecret(ctx context.Context, in *RotateWebServiceSecretRequest, opts ...grpc.CallOption) (*RotateWebServiceSecretResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateWebServiceSecretResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_RotateWebServiceSecret_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,10 +198,60 @@ func (c *deliveryServiceClient) GetDelivery(ctx context.Context, in *GetDelivery
 	return out, nil
 }
 
+func (c *deliveryServiceClient) ListDeliveries(ctx context.Context, in *ListDeliveriesRequest, opts ...grpc.CallOption) (*ListDeliveriesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeliveriesResponse)
+	err := c.cc.Invoke(ctx, DeliveryService_ListDeliveries_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) RetryDelivery(ctx context.Context, in *RetryDeliveryRequest, opts ...grpc.CallOption) (*Delivery, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Delivery)
+	err := c.cc.Invoke(ctx, DeliveryService_RetryDelivery_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *deliveryServiceClient) ResendEmail(ctx context.Context, in *ResendEmailRequest, opts ...grpc.CallOption) (*Delivery, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(Delivery)
 	err := c.cc.Invoke(ctx, DeliveryService_ResendEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) CorrectEmail(ctx context.Context, in *CorrectEmailRequest, opts ...grpc.CallOption) (*Delivery, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Delivery)
+	err := c.cc.Invoke(ctx, DeliveryService_CorrectEmail_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) RevokeLicense(ctx context.Context, in *RevokeLicenseRequest, opts ...grpc.CallOption) (*Delivery, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Delivery)
+	err := c.cc.Invoke(ctx, DeliveryService_RevokeLicense_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deliveryServiceClient) ReplaceLicense(ctx context.Context, in *ReplaceLicenseRequest, opts ...grpc.CallOption) (*Delivery, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Delivery)
+	err := c.cc.Invoke(ctx, DeliveryService_ReplaceLicense_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -103,13 +267,45 @@ type DeliveryServiceServer interface {
 	// ImportLicenses adds keys to a product's pool. A key already in the pool is
 	// reported and skipped; repeating an import is harmless.
 	ImportLicenses(grpc.ClientStreamingServer[ImportLicensesRequest, ImportLicensesResponse]) error
-	// GetPool counts a pool's keys.
+	// WithdrawLicenses takes free keys out of a product's pool, for good.
+	WithdrawLicenses(context.Context, *WithdrawLicensesRequest) (*WithdrawLicensesResponse, error)
+	// PutPool creates or replaces what holds for the licences of a product.
+	PutPool(context.Context, *PutPoolRequest) (*PoolSettings, error)
+	// GetPool counts a pool's keys. It reads all of them: it is not for every
+	// request of a shop.
 	GetPool(context.Context, *GetPoolRequest) (*Pool, error)
-	// GetDelivery reads an order's delivery; licence keys are unsealed only here
-	// and in the customer's mail.
+	// ListPools pages through the merchant's pools by product, with their settings
+	// and what was last seen in them.
+	ListPools(context.Context, *ListPoolsRequest) (*ListPoolsResponse, error)
+	// ListLicenses pages through a product's licences in one state: who got which,
+	// when and why. Reading keys is logged.
+	ListLicenses(context.Context, *ListLicensesRequest) (*ListLicensesResponse, error)
+	// PutWebService creates or replaces the merchant's web service that licences of
+	// a product come from. A new one's secret is shown this once.
+	PutWebService(context.Context, *PutWebServiceRequest) (*PutWebServiceResponse, error)
+	GetWebService(context.Context, *GetWebServiceRequest) (*WebService, error)
+	// RotateWebServiceSecret makes a new secret; calls are signed with the older
+	// one too for the overlap. The secret is shown this once.
+	RotateWebServiceSecret(context.Context, *RotateWebServiceSecretRequest) (*RotateWebServiceSecretResponse, error)
+	// GetDelivery reads an order's delivery; licence keys are unsealed only here,
+	// in ListLicenses and in the customer's mail. The keys of very large orders
+	// come in pages.
 	GetDelivery(context.Context, *GetDeliveryRequest) (*Delivery, error)
+	// ListDeliveries pages through the merchant's deliveries, newest first,
+	// without keys.
+	ListDeliveries(context.Context, *ListDeliveriesRequest) (*ListDeliveriesResponse, error)
+	// RetryDelivery tries everything at once that waits or has failed.
+	RetryDelivery(context.Context, *RetryDeliveryRequest) (*Delivery, error)
 	// ResendEmail sends the licence mail of a delivered, paid order again.
 	ResendEmail(context.Context, *ResendEmailRequest) (*Delivery, error)
+	// CorrectEmail replaces the address that an order's licence mails go to, and
+	// sends them there if the order is paid.
+	CorrectEmail(context.Context, *CorrectEmailRequest) (*Delivery, error)
+	// RevokeLicense ends the licence of one unit (product.revoked).
+	RevokeLicense(context.Context, *RevokeLicenseRequest) (*Delivery, error)
+	// ReplaceLicense revokes the licence of one unit and gives it another, which is
+	// mailed. Every call replaces once more.
+	ReplaceLicense(context.Context, *ReplaceLicenseRequest) (*Delivery, error)
 	mustEmbedUnimplementedDeliveryServiceServer()
 }
 
@@ -123,14 +319,50 @@ type UnimplementedDeliveryServiceServer struct{}
 func (UnimplementedDeliveryServiceServer) ImportLicenses(grpc.ClientStreamingServer[ImportLicensesRequest, ImportLicensesResponse]) error {
 	return status.Error(codes.Unimplemented, "method ImportLicenses not implemented")
 }
+func (UnimplementedDeliveryServiceServer) WithdrawLicenses(context.Context, *WithdrawLicensesRequest) (*WithdrawLicensesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WithdrawLicenses not implemented")
+}
+func (UnimplementedDeliveryServiceServer) PutPool(context.Context, *PutPoolRequest) (*PoolSettings, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutPool not implemented")
+}
 func (UnimplementedDeliveryServiceServer) GetPool(context.Context, *GetPoolRequest) (*Pool, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPool not implemented")
+}
+func (UnimplementedDeliveryServiceServer) ListPools(context.Context, *ListPoolsRequest) (*ListPoolsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPools not implemented")
+}
+func (UnimplementedDeliveryServiceServer) ListLicenses(context.Context, *ListLicensesRequest) (*ListLicensesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLicenses not implemented")
+}
+func (UnimplementedDeliveryServiceServer) PutWebService(context.Context, *PutWebServiceRequest) (*PutWebServiceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutWebService not implemented")
+}
+func (UnimplementedDeliveryServiceServer) GetWebService(context.Context, *GetWebServiceRequest) (*WebService, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetWebService not implemented")
+}
+func (UnimplementedDeliveryServiceServer) RotateWebServiceSecret(context.Context, *RotateWebServiceSecretRequest) (*RotateWebServiceSecretResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateWebServiceSecret not implemented")
 }
 func (UnimplementedDeliveryServiceServer) GetDelivery(context.Context, *GetDeliveryRequest) (*Delivery, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDelivery not implemented")
 }
+func (UnimplementedDeliveryServiceServer) ListDeliveries(context.Context, *ListDeliveriesRequest) (*ListDeliveriesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeliveries not implemented")
+}
+func (UnimplementedDeliveryServiceServer) RetryDelivery(context.Context, *RetryDeliveryRequest) (*Delivery, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetryDelivery not implemented")
+}
 func (UnimplementedDeliveryServiceServer) ResendEmail(context.Context, *ResendEmailRequest) (*Delivery, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResendEmail not implemented")
+}
+func (UnimplementedDeliveryServiceServer) CorrectEmail(context.Context, *CorrectEmailRequest) (*Delivery, error) {
+	return nil, status.Error(codes.Unimplemented, "method CorrectEmail not implemented")
+}
+func (UnimplementedDeliveryServiceServer) RevokeLicense(context.Context, *RevokeLicenseRequest) (*Delivery, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeLicense not implemented")
+}
+func (UnimplementedDeliveryServiceServer) ReplaceLicense(context.Context, *ReplaceLicenseRequest) (*Delivery, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplaceLicense not implemented")
 }
 func (UnimplementedDeliveryServiceServer) mustEmbedUnimplementedDeliveryServiceServer() {}
 func (UnimplementedDeliveryServiceServer) testEmbeddedByValue()                         {}
@@ -160,6 +392,42 @@ func _DeliveryService_ImportLicenses_Handler(srv interface{}, stream grpc.Server
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DeliveryService_ImportLicensesServer = grpc.ClientStreamingServer[ImportLicensesRequest, ImportLicensesResponse]
 
+func _DeliveryService_WithdrawLicenses_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WithdrawLicensesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).WithdrawLicenses(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_WithdrawLicenses_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).WithdrawLicenses(ctx, req.(*WithdrawLicensesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_PutPool_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutPoolRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).PutPool(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_PutPool_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).PutPool(ctx, req.(*PutPoolRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DeliveryService_GetPool_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetPoolRequest)
 	if err := dec(in); err != nil {
@@ -174,6 +442,96 @@ func _DeliveryService_GetPool_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DeliveryServiceServer).GetPool(ctx, req.(*GetPoolRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_ListPools_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPoolsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).ListPools(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_ListPools_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).ListPools(ctx, req.(*ListPoolsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_ListLicenses_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLicensesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).ListLicenses(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_ListLicenses_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).ListLicenses(ctx, req.(*ListLicensesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_PutWebService_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutWebServiceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).PutWebService(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_PutWebService_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).PutWebService(ctx, req.(*PutWebServiceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_GetWebService_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetWebServiceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).GetWebService(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_GetWebService_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).GetWebService(ctx, req.(*GetWebServiceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_RotateWebServiceSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateWebServiceSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).RotateWebServiceSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_RotateWebServiceSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).RotateWebServiceSecret(ctx, req.(*RotateWebServiceSecretRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -196,6 +554,42 @@ func _DeliveryService_GetDelivery_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeliveryService_ListDeliveries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeliveriesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).ListDeliveries(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_ListDeliveries_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).ListDeliveries(ctx, req.(*ListDeliveriesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_RetryDelivery_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetryDeliveryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).RetryDelivery(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_RetryDelivery_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).RetryDelivery(ctx, req.(*RetryDeliveryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DeliveryService_ResendEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResendEmailRequest)
 	if err := dec(in); err != nil {
@@ -214,6 +608,60 @@ func _DeliveryService_ResendEmail_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeliveryService_CorrectEmail_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CorrectEmailRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).CorrectEmail(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_CorrectEmail_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).CorrectEmail(ctx, req.(*CorrectEmailRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_RevokeLicense_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeLicenseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).RevokeLicense(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_RevokeLicense_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).RevokeLicense(ctx, req.(*RevokeLicenseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeliveryService_ReplaceLicense_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplaceLicenseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeliveryServiceServer).ReplaceLicense(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeliveryService_ReplaceLicense_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeliveryServiceServer).ReplaceLicense(ctx, req.(*ReplaceLicenseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DeliveryService_ServiceDesc is the grpc.ServiceDesc for DeliveryService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -222,16 +670,64 @@ var DeliveryService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*DeliveryServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
+			MethodName: "WithdrawLicenses",
+			Handler:    _DeliveryService_WithdrawLicenses_Handler,
+		},
+		{
+			MethodName: "PutPool",
+			Handler:    _DeliveryService_PutPool_Handler,
+		},
+		{
 			MethodName: "GetPool",
 			Handler:    _DeliveryService_GetPool_Handler,
+		},
+		{
+			MethodName: "ListPools",
+			Handler:    _DeliveryService_ListPools_Handler,
+		},
+		{
+			MethodName: "ListLicenses",
+			Handler:    _DeliveryService_ListLicenses_Handler,
+		},
+		{
+			MethodName: "PutWebService",
+			Handler:    _DeliveryService_PutWebService_Handler,
+		},
+		{
+			MethodName: "GetWebService",
+			Handler:    _DeliveryService_GetWebService_Handler,
+		},
+		{
+			MethodName: "RotateWebServiceSecret",
+			Handler:    _DeliveryService_RotateWebServiceSecret_Handler,
 		},
 		{
 			MethodName: "GetDelivery",
 			Handler:    _DeliveryService_GetDelivery_Handler,
 		},
 		{
+			MethodName: "ListDeliveries",
+			Handler:    _DeliveryService_ListDeliveries_Handler,
+		},
+		{
+			MethodName: "RetryDelivery",
+			Handler:    _DeliveryService_RetryDelivery_Handler,
+		},
+		{
 			MethodName: "ResendEmail",
 			Handler:    _DeliveryService_ResendEmail_Handler,
+		},
+		{
+			MethodName: "CorrectEmail",
+			Handler:    _DeliveryService_CorrectEmail_Handler,
+		},
+		{
+			MethodName: "RevokeLicense",
+			Handler:    _DeliveryService_RevokeLicense_Handler,
+		},
+		{
+			MethodName: "ReplaceLicense",
+			Handler:    _DeliveryService_ReplaceLicense_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -181,9 +181,11 @@ func (x *PaymentAcknowledged) GetRevision() int64 {
 
 // DeliveryAcknowledged: the order knows these delivered lines.
 type DeliveryAcknowledged struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	OrderId       string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	LineNumbers   []int32                `protobuf:"varint,2,rep,packed,name=line_numbers,json=lineNumbers,proto3" json:"line_numbers,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	OrderId     string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	LineNumbers []int32                `protobuf:"varint,2,rep,packed,name=line_numbers,json=lineNumbers,proto3" json:"line_numbers,omitempty"`
+	// Units of which the order knows that they may use their licence no more.
+	Revoked       []*LineRevoked `protobuf:"bytes,3,rep,name=revoked,proto3" json:"revoked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,6 +230,13 @@ func (x *DeliveryAcknowledged) GetOrderId() string {
 func (x *DeliveryAcknowledged) GetLineNumbers() []int32 {
 	if x != nil {
 		return x.LineNumbers
+	}
+	return nil
+}
+
+func (x *DeliveryAcknowledged) GetRevoked() []*LineRevoked {
+	if x != nil {
+		return x.Revoked
 	}
 	return nil
 }
@@ -1216,7 +1225,8 @@ func (x *DeliveryCompleted) GetLicenses() []*v1.LineLicenses {
 	return nil
 }
 
-// DeliveryDelayed: a paid line can't be delivered now.
+// DeliveryDelayed: what of a paid order can't be delivered now. It tells the
+// whole state: without lines, nothing is known to be in the way any more.
 type DeliveryDelayed struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	DeliveryId  string                 `protobuf:"bytes,1,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
@@ -1224,7 +1234,11 @@ type DeliveryDelayed struct {
 	MerchantId  string                 `protobuf:"bytes,3,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
 	LineNumbers []int32                `protobuf:"varint,4,rep,packed,name=line_numbers,json=lineNumbers,proto3" json:"line_numbers,omitempty"`
 	// What is missing and who must act, for people.
-	Problem       string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
+	Problem string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
+	// Those of the lines for which nothing is tried any more until somebody acts.
+	FailedLineNumbers []int32 `protobuf:"varint,6,rep,packed,name=failed_line_numbers,json=failedLineNumbers,proto3" json:"failed_line_numbers,omitempty"`
+	// Grows with every change; an older one changes nothing.
+	Revision      int64 `protobuf:"varint,7,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1294,6 +1308,213 @@ func (x *DeliveryDelayed) GetProblem() string {
 	return ""
 }
 
+func (x *DeliveryDelayed) GetFailedLineNumbers() []int32 {
+	if x != nil {
+		return x.FailedLineNumbers
+	}
+	return nil
+}
+
+func (x *DeliveryDelayed) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// DeliveryRevoked: units of delivered lines may use their licence no more.
+type DeliveryRevoked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeliveryId    string                 `protobuf:"bytes,1,opt,name=delivery_id,json=deliveryId,proto3" json:"delivery_id,omitempty"`
+	OrderId       string                 `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	MerchantId    string                 `protobuf:"bytes,3,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
+	Lines         []*LineRevoked         `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeliveryRevoked) Reset() {
+	*x = DeliveryRevoked{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeliveryRevoked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeliveryRevoked) ProtoMessage() {}
+
+func (x *DeliveryRevoked) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeliveryRevoked.ProtoReflect.Descriptor instead.
+func (*DeliveryRevoked) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DeliveryRevoked) GetDeliveryId() string {
+	if x != nil {
+		return x.DeliveryId
+	}
+	return ""
+}
+
+func (x *DeliveryRevoked) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *DeliveryRevoked) GetMerchantId() string {
+	if x != nil {
+		return x.MerchantId
+	}
+	return ""
+}
+
+func (x *DeliveryRevoked) GetLines() []*LineRevoked {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+// LineRevoked counts the units of a line that may use their licence no more,
+// all of them so far.
+type LineRevoked struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LineNumber    int32                  `protobuf:"varint,1,opt,name=line_number,json=lineNumber,proto3" json:"line_number,omitempty"`
+	Units         int64                  `protobuf:"varint,2,opt,name=units,proto3" json:"units,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LineRevoked) Reset() {
+	*x = LineRevoked{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LineRevoked) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LineRevoked) ProtoMessage() {}
+
+func (x *LineRevoked) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LineRevoked.ProtoReflect.Descriptor instead.
+func (*LineRevoked) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *LineRevoked) GetLineNumber() int32 {
+	if x != nil {
+		return x.LineNumber
+	}
+	return 0
+}
+
+func (x *LineRevoked) GetUnits() int64 {
+	if x != nil {
+		return x.Units
+	}
+	return 0
+}
+
+// LicensePoolLow: a pool has come down to its low-water mark. Public.
+type LicensePoolLow struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	MerchantId string                 `protobuf:"bytes,1,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
+	ProductId  string                 `protobuf:"bytes,2,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// Free licences when it was seen.
+	Free          int64 `protobuf:"varint,3,opt,name=free,proto3" json:"free,omitempty"`
+	LowWaterMark  int64 `protobuf:"varint,4,opt,name=low_water_mark,json=lowWaterMark,proto3" json:"low_water_mark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LicensePoolLow) Reset() {
+	*x = LicensePoolLow{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LicensePoolLow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LicensePoolLow) ProtoMessage() {}
+
+func (x *LicensePoolLow) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LicensePoolLow.ProtoReflect.Descriptor instead.
+func (*LicensePoolLow) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *LicensePoolLow) GetMerchantId() string {
+	if x != nil {
+		return x.MerchantId
+	}
+	return ""
+}
+
+func (x *LicensePoolLow) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *LicensePoolLow) GetFree() int64 {
+	if x != nil {
+		return x.Free
+	}
+	return 0
+}
+
+func (x *LicensePoolLow) GetLowWaterMark() int64 {
+	if x != nil {
+		return x.LowWaterMark
+	}
+	return 0
+}
+
 // EndpointNotice tells a merchant about one of its webhook endpoints
 // (endpoint.*).
 type EndpointNotice struct {
@@ -1315,7 +1536,7 @@ type EndpointNotice struct {
 
 func (x *EndpointNotice) Reset() {
 	*x = EndpointNotice{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1327,7 +1548,7 @@ func (x *EndpointNotice) String() string {
 func (*EndpointNotice) ProtoMessage() {}
 
 func (x *EndpointNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1340,7 +1561,7 @@ func (x *EndpointNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointNotice.ProtoReflect.Descriptor instead.
 func (*EndpointNotice) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EndpointNotice) GetMerchantId() string {
@@ -1415,10 +1636,11 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x03R\brevision\"T\n" +
+	"\brevision\x18\x03 \x01(\x03R\brevision\"\x8f\x01\n" +
 	"\x14DeliveryAcknowledged\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12!\n" +
-	"\fline_numbers\x18\x02 \x03(\x05R\vlineNumbers\"\xfb\x02\n" +
+	"\fline_numbers\x18\x02 \x03(\x05R\vlineNumbers\x129\n" +
+	"\arevoked\x18\x03 \x03(\v2\x1f.quittance.event.v1.LineRevokedR\arevoked\"\xfb\x02\n" +
 	"\x0ePaymentStarted\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1530,7 +1752,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"merchantId\x12!\n" +
 	"\fline_numbers\x18\x04 \x03(\x05R\vlineNumbers\x12<\n" +
 	"\blicenses\x18\n" +
-	" \x03(\v2 .quittance.order.v1.LineLicensesR\blicenses\"\xab\x01\n" +
+	" \x03(\v2 .quittance.order.v1.LineLicensesR\blicenses\"\xf7\x01\n" +
 	"\x0fDeliveryDelayed\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x19\n" +
@@ -1538,7 +1760,27 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
 	"merchantId\x12!\n" +
 	"\fline_numbers\x18\x04 \x03(\x05R\vlineNumbers\x12\x18\n" +
-	"\aproblem\x18\x05 \x01(\tR\aproblem\"\xf3\x01\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\x12.\n" +
+	"\x13failed_line_numbers\x18\x06 \x03(\x05R\x11failedLineNumbers\x12\x1a\n" +
+	"\brevision\x18\a \x01(\x03R\brevision\"\xa5\x01\n" +
+	"\x0fDeliveryRevoked\x12\x1f\n" +
+	"\vdelivery_id\x18\x01 \x01(\tR\n" +
+	"deliveryId\x12\x19\n" +
+	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1f\n" +
+	"\vmerchant_id\x18\x03 \x01(\tR\n" +
+	"merchantId\x125\n" +
+	"\x05lines\x18\x04 \x03(\v2\x1f.quittance.event.v1.LineRevokedR\x05lines\"D\n" +
+	"\vLineRevoked\x12\x1f\n" +
+	"\vline_number\x18\x01 \x01(\x05R\n" +
+	"lineNumber\x12\x14\n" +
+	"\x05units\x18\x02 \x01(\x03R\x05units\"\x8a\x01\n" +
+	"\x0eLicensePoolLow\x12\x1f\n" +
+	"\vmerchant_id\x18\x01 \x01(\tR\n" +
+	"merchantId\x12\x1d\n" +
+	"\n" +
+	"product_id\x18\x02 \x01(\tR\tproductId\x12\x12\n" +
+	"\x04free\x18\x03 \x01(\x03R\x04free\x12$\n" +
+	"\x0elow_water_mark\x18\x04 \x01(\x03R\flowWaterMark\"\xf3\x01\n" +
 	"\x0eEndpointNotice\x12\x1f\n" +
 	"\vmerchant_id\x18\x01 \x01(\tR\n" +
 	"merchantId\x12\x1f\n" +
@@ -1565,7 +1807,7 @@ func file_quittance_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_quittance_event_v1_event_proto_rawDescData
 }
 
-var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*OrderEvent)(nil),              // 0: quittance.event.v1.OrderEvent
 	(*PaymentAcknowledged)(nil),     // 1: quittance.event.v1.PaymentAcknowledged
@@ -1582,39 +1824,44 @@ var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*CallbackRescued)(nil),         // 12: quittance.event.v1.CallbackRescued
 	(*DeliveryCompleted)(nil),       // 13: quittance.event.v1.DeliveryCompleted
 	(*DeliveryDelayed)(nil),         // 14: quittance.event.v1.DeliveryDelayed
-	(*EndpointNotice)(nil),          // 15: quittance.event.v1.EndpointNotice
-	nil,                             // 16: quittance.event.v1.OrderEvent.MailTextsEntry
-	(*v1.Order)(nil),                // 17: quittance.order.v1.Order
-	(*v1.Money)(nil),                // 18: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil),   // 19: google.protobuf.Timestamp
-	(v11.Outcome)(0),                // 20: quittance.verification.v1.Outcome
-	(v1.HoldReason)(0),              // 21: quittance.order.v1.HoldReason
-	(*v1.Operation)(nil),            // 22: quittance.order.v1.Operation
-	(*v1.LineLicenses)(nil),         // 23: quittance.order.v1.LineLicenses
+	(*DeliveryRevoked)(nil),         // 15: quittance.event.v1.DeliveryRevoked
+	(*LineRevoked)(nil),             // 16: quittance.event.v1.LineRevoked
+	(*LicensePoolLow)(nil),          // 17: quittance.event.v1.LicensePoolLow
+	(*EndpointNotice)(nil),          // 18: quittance.event.v1.EndpointNotice
+	nil,                             // 19: quittance.event.v1.OrderEvent.MailTextsEntry
+	(*v1.Order)(nil),                // 20: quittance.order.v1.Order
+	(*v1.Money)(nil),                // 21: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil),   // 22: google.protobuf.Timestamp
+	(v11.Outcome)(0),                // 23: quittance.verification.v1.Outcome
+	(v1.HoldReason)(0),              // 24: quittance.order.v1.HoldReason
+	(*v1.Operation)(nil),            // 25: quittance.order.v1.Operation
+	(*v1.LineLicenses)(nil),         // 26: quittance.order.v1.LineLicenses
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
-	17, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
-	16, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
-	18, // 2: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
-	19, // 3: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
-	19, // 4: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
-	18, // 5: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
-	19, // 6: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
-	18, // 7: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
-	20, // 8: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
-	18, // 9: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
-	18, // 10: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
-	18, // 11: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
-	21, // 12: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
-	22, // 13: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
-	22, // 14: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
-	23, // 15: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
-	19, // 16: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	20, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
+	19, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
+	16, // 2: quittance.event.v1.DeliveryAcknowledged.revoked:type_name -> quittance.event.v1.LineRevoked
+	21, // 3: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
+	22, // 4: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
+	22, // 5: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
+	21, // 6: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
+	22, // 7: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
+	21, // 8: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
+	23, // 9: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
+	21, // 10: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
+	21, // 11: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
+	21, // 12: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
+	24, // 13: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
+	25, // 14: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
+	25, // 15: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
+	26, // 16: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
+	16, // 17: quittance.event.v1.DeliveryRevoked.lines:type_name -> quittance.event.v1.LineRevoked
+	22, // 18: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_quittance_event_v1_event_proto_init() }
@@ -1628,7 +1875,7 @@ func file_quittance_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_event_v1_event_proto_rawDesc), len(file_quittance_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

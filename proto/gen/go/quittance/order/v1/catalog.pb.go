@@ -244,7 +244,16 @@ type Product struct {
 	// replaced. Empty: a plain default.
 	MailText string `protobuf:"bytes,5,opt,name=mail_text,json=mailText,proto3" json:"mail_text,omitempty"`
 	// Not for sale; existing orders are not touched.
-	Archived      bool `protobuf:"varint,6,opt,name=archived,proto3" json:"archived,omitempty"`
+	Archived bool `protobuf:"varint,6,opt,name=archived,proto3" json:"archived,omitempty"`
+	// After delivery_method has failed: DELIVERY_METHOD_POOL behind
+	// DELIVERY_METHOD_WEB_SERVICE, else unspecified.
+	FallbackMethod DeliveryMethod `protobuf:"varint,7,opt,name=fallback_method,json=fallbackMethod,proto3,enum=quittance.order.v1.DeliveryMethod" json:"fallback_method,omitempty"`
+	// Subject of the licence mail, with the same placeholders but {KEY}; a plain
+	// default if empty.
+	MailSubject string `protobuf:"bytes,8,opt,name=mail_subject,json=mailSubject,proto3" json:"mail_subject,omitempty"`
+	// HTML of the licence mail beside its text, with the same placeholders; empty:
+	// text only. What is put in is escaped.
+	MailHtml      string `protobuf:"bytes,9,opt,name=mail_html,json=mailHtml,proto3" json:"mail_html,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -319,6 +328,27 @@ func (x *Product) GetArchived() bool {
 		return x.Archived
 	}
 	return false
+}
+
+func (x *Product) GetFallbackMethod() DeliveryMethod {
+	if x != nil {
+		return x.FallbackMethod
+	}
+	return DeliveryMethod_DELIVERY_METHOD_UNSPECIFIED
+}
+
+func (x *Product) GetMailSubject() string {
+	if x != nil {
+		return x.MailSubject
+	}
+	return ""
+}
+
+func (x *Product) GetMailHtml() string {
+	if x != nil {
+		return x.MailHtml
+	}
+	return ""
 }
 
 type PutProductRequest struct {
@@ -533,14 +563,17 @@ const file_quittance_order_v1_catalog_proto_rawDesc = "" +
 	"\x12PutDiscountRequest\x128\n" +
 	"\bdiscount\x18\x01 \x01(\v2\x1c.quittance.order.v1.DiscountR\bdiscount\"(\n" +
 	"\x12GetDiscountRequest\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\tR\x04code\"\xe6\x01\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\"\xf3\x02\n" +
 	"\aProduct\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x121\n" +
 	"\x06prices\x18\x03 \x03(\v2\x19.quittance.order.v1.MoneyR\x06prices\x12K\n" +
 	"\x0fdelivery_method\x18\x04 \x01(\x0e2\".quittance.order.v1.DeliveryMethodR\x0edeliveryMethod\x12\x1b\n" +
 	"\tmail_text\x18\x05 \x01(\tR\bmailText\x12\x1a\n" +
-	"\barchived\x18\x06 \x01(\bR\barchived\"J\n" +
+	"\barchived\x18\x06 \x01(\bR\barchived\x12K\n" +
+	"\x0ffallback_method\x18\a \x01(\x0e2\".quittance.order.v1.DeliveryMethodR\x0efallbackMethod\x12!\n" +
+	"\fmail_subject\x18\b \x01(\tR\vmailSubject\x12\x1b\n" +
+	"\tmail_html\x18\t \x01(\tR\bmailHtml\"J\n" +
 	"\x11PutProductRequest\x125\n" +
 	"\aproduct\x18\x01 \x01(\v2\x1b.quittance.order.v1.ProductR\aproduct\"2\n" +
 	"\x11GetProductRequest\x12\x1d\n" +
@@ -596,23 +629,24 @@ var file_quittance_order_v1_catalog_proto_depIdxs = []int32{
 	0,  // 3: quittance.order.v1.PutDiscountRequest.discount:type_name -> quittance.order.v1.Discount
 	8,  // 4: quittance.order.v1.Product.prices:type_name -> quittance.order.v1.Money
 	10, // 5: quittance.order.v1.Product.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
-	3,  // 6: quittance.order.v1.PutProductRequest.product:type_name -> quittance.order.v1.Product
-	3,  // 7: quittance.order.v1.ListProductsResponse.products:type_name -> quittance.order.v1.Product
-	4,  // 8: quittance.order.v1.CatalogService.PutProduct:input_type -> quittance.order.v1.PutProductRequest
-	5,  // 9: quittance.order.v1.CatalogService.GetProduct:input_type -> quittance.order.v1.GetProductRequest
-	6,  // 10: quittance.order.v1.CatalogService.ListProducts:input_type -> quittance.order.v1.ListProductsRequest
-	1,  // 11: quittance.order.v1.CatalogService.PutDiscount:input_type -> quittance.order.v1.PutDiscountRequest
-	2,  // 12: quittance.order.v1.CatalogService.GetDiscount:input_type -> quittance.order.v1.GetDiscountRequest
-	3,  // 13: quittance.order.v1.CatalogService.PutProduct:output_type -> quittance.order.v1.Product
-	3,  // 14: quittance.order.v1.CatalogService.GetProduct:output_type -> quittance.order.v1.Product
-	7,  // 15: quittance.order.v1.CatalogService.ListProducts:output_type -> quittance.order.v1.ListProductsResponse
-	0,  // 16: quittance.order.v1.CatalogService.PutDiscount:output_type -> quittance.order.v1.Discount
-	0,  // 17: quittance.order.v1.CatalogService.GetDiscount:output_type -> quittance.order.v1.Discount
-	13, // [13:18] is the sub-list for method output_type
-	8,  // [8:13] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	10, // 6: quittance.order.v1.Product.fallback_method:type_name -> quittance.order.v1.DeliveryMethod
+	3,  // 7: quittance.order.v1.PutProductRequest.product:type_name -> quittance.order.v1.Product
+	3,  // 8: quittance.order.v1.ListProductsResponse.products:type_name -> quittance.order.v1.Product
+	4,  // 9: quittance.order.v1.CatalogService.PutProduct:input_type -> quittance.order.v1.PutProductRequest
+	5,  // 10: quittance.order.v1.CatalogService.GetProduct:input_type -> quittance.order.v1.GetProductRequest
+	6,  // 11: quittance.order.v1.CatalogService.ListProducts:input_type -> quittance.order.v1.ListProductsRequest
+	1,  // 12: quittance.order.v1.CatalogService.PutDiscount:input_type -> quittance.order.v1.PutDiscountRequest
+	2,  // 13: quittance.order.v1.CatalogService.GetDiscount:input_type -> quittance.order.v1.GetDiscountRequest
+	3,  // 14: quittance.order.v1.CatalogService.PutProduct:output_type -> quittance.order.v1.Product
+	3,  // 15: quittance.order.v1.CatalogService.GetProduct:output_type -> quittance.order.v1.Product
+	7,  // 16: quittance.order.v1.CatalogService.ListProducts:output_type -> quittance.order.v1.ListProductsResponse
+	0,  // 17: quittance.order.v1.CatalogService.PutDiscount:output_type -> quittance.order.v1.Discount
+	0,  // 18: quittance.order.v1.CatalogService.GetDiscount:output_type -> quittance.order.v1.Discount
+	14, // [14:19] is the sub-list for method output_type
+	9,  // [9:14] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_catalog_proto_init() }

@@ -38,6 +38,9 @@ type Merchant struct {
 	ReturnSigning *ReturnSigning `protobuf:"bytes,10,opt,name=return_signing,json=returnSigning,proto3" json:"return_signing,omitempty"`
 	// How the shop wants orders to be treated.
 	Policy *ShopPolicy `protobuf:"bytes,11,opt,name=policy,proto3" json:"policy,omitempty"`
+	// Where the merchant itself is told of what needs it, such as a pool that runs
+	// low; empty: by webhook only.
+	ContactEmail string `protobuf:"bytes,15,opt,name=contact_email,json=contactEmail,proto3" json:"contact_email,omitempty"`
 	// What customers' pages look like and say of the seller.
 	Storefront *Storefront `protobuf:"bytes,20,opt,name=storefront,proto3" json:"storefront,omitempty"`
 	// Money that an order can't use (a second payment, one after the order was
@@ -119,6 +122,13 @@ func (x *Merchant) GetPolicy() *ShopPolicy {
 		return x.Policy
 	}
 	return nil
+}
+
+func (x *Merchant) GetContactEmail() string {
+	if x != nil {
+		return x.ContactEmail
+	}
+	return ""
 }
 
 func (x *Merchant) GetStorefront() *Storefront {
@@ -845,7 +855,7 @@ var File_quittance_order_v1_merchant_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\n" +
-	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\xe9\x02\n" +
+	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\x8e\x03\n" +
 	"\bMerchant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
@@ -853,7 +863,8 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\x15return_url_allow_list\x18\x04 \x03(\tR\x12returnUrlAllowList\x12H\n" +
 	"\x0ereturn_signing\x18\n" +
 	" \x01(\v2!.quittance.order.v1.ReturnSigningR\rreturnSigning\x126\n" +
-	"\x06policy\x18\v \x01(\v2\x1e.quittance.order.v1.ShopPolicyR\x06policy\x12>\n" +
+	"\x06policy\x18\v \x01(\v2\x1e.quittance.order.v1.ShopPolicyR\x06policy\x12#\n" +
+	"\rcontact_email\x18\x0f \x01(\tR\fcontactEmail\x12>\n" +
 	"\n" +
 	"storefront\x18\x14 \x01(\v2\x1e.quittance.order.v1.StorefrontR\n" +
 	"storefront\x12'\n" +

@@ -216,6 +216,9 @@ const (
 	DeliveryMethod_DELIVERY_METHOD_POOL DeliveryMethod = 1
 	// An informational mail without a licence.
 	DeliveryMethod_DELIVERY_METHOD_MAIL DeliveryMethod = 2
+	// A licence key for each unit from the merchant's web service, see
+	// DeliveryService.PutWebService.
+	DeliveryMethod_DELIVERY_METHOD_WEB_SERVICE DeliveryMethod = 3
 )
 
 // Enum value maps for DeliveryMethod.
@@ -224,11 +227,13 @@ var (
 		0: "DELIVERY_METHOD_UNSPECIFIED",
 		1: "DELIVERY_METHOD_POOL",
 		2: "DELIVERY_METHOD_MAIL",
+		3: "DELIVERY_METHOD_WEB_SERVICE",
 	}
 	DeliveryMethod_value = map[string]int32{
 		"DELIVERY_METHOD_UNSPECIFIED": 0,
 		"DELIVERY_METHOD_POOL":        1,
 		"DELIVERY_METHOD_MAIL":        2,
+		"DELIVERY_METHOD_WEB_SERVICE": 3,
 	}
 )
 
@@ -325,7 +330,11 @@ type Line struct {
 	DeliveryMethod DeliveryMethod `protobuf:"varint,7,opt,name=delivery_method,json=deliveryMethod,proto3,enum=quittance.order.v1.DeliveryMethod" json:"delivery_method,omitempty"`
 	DeliveryState  DeliveryState  `protobuf:"varint,8,opt,name=delivery_state,json=deliveryState,proto3,enum=quittance.order.v1.DeliveryState" json:"delivery_state,omitempty"`
 	// Taken off by a discount; amount is what is left.
-	Discount      *Money `protobuf:"bytes,13,opt,name=discount,proto3" json:"discount,omitempty"`
+	Discount *Money `protobuf:"bytes,13,opt,name=discount,proto3" json:"discount,omitempty"`
+	// Method after delivery_method has failed, unspecified: none.
+	FallbackMethod DeliveryMethod `protobuf:"varint,9,opt,name=fallback_method,json=fallbackMethod,proto3,enum=quittance.order.v1.DeliveryMethod" json:"fallback_method,omitempty"`
+	// Units that may use their licence no more (product.revoked).
+	RevokedUnits  int64 `protobuf:"varint,10,opt,name=revoked_units,json=revokedUnits,proto3" json:"revoked_units,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -421,6 +430,20 @@ func (x *Line) GetDiscount() *Money {
 		return x.Discount
 	}
 	return nil
+}
+
+func (x *Line) GetFallbackMethod() DeliveryMethod {
+	if x != nil {
+		return x.FallbackMethod
+	}
+	return DeliveryMethod_DELIVERY_METHOD_UNSPECIFIED
+}
+
+func (x *Line) GetRevokedUnits() int64 {
+	if x != nil {
+		return x.RevokedUnits
+	}
+	return 0
 }
 
 // Customer is who buys.
@@ -1863,7 +1886,7 @@ var File_quittance_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x1equittance/order/v1/order.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a!quittance/order/v1/customer.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\"\xa8\x03\n" +
+	"\x1equittance/order/v1/order.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a!quittance/order/v1/customer.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\"\x9a\x04\n" +
 	"\x04Line\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x12\x1d\n" +
 	"\n" +
@@ -1875,7 +1898,10 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\x06amount\x18\x06 \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x12K\n" +
 	"\x0fdelivery_method\x18\a \x01(\x0e2\".quittance.order.v1.DeliveryMethodR\x0edeliveryMethod\x12H\n" +
 	"\x0edelivery_state\x18\b \x01(\x0e2!.quittance.order.v1.DeliveryStateR\rdeliveryState\x125\n" +
-	"\bdiscount\x18\r \x01(\v2\x19.quittance.order.v1.MoneyR\bdiscount\"\x97\x01\n" +
+	"\bdiscount\x18\r \x01(\v2\x19.quittance.order.v1.MoneyR\bdiscount\x12K\n" +
+	"\x0ffallback_method\x18\t \x01(\x0e2\".quittance.order.v1.DeliveryMethodR\x0efallbackMethod\x12#\n" +
+	"\rrevoked_units\x18\n" +
+	" \x01(\x03R\frevokedUnits\"\x97\x01\n" +
 	"\bCustomer\x12\x14\n" +
 	"\x05email\x18\x01 \x01(\tR\x05email\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -2024,11 +2050,12 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"HoldReason\x12\x1b\n" +
 	"\x17HOLD_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bHOLD_REASON_PROVIDER_REVIEW\x10\x01\x12\x18\n" +
-	"\x14HOLD_REASON_MISMATCH\x10\x02*e\n" +
+	"\x14HOLD_REASON_MISMATCH\x10\x02*\x86\x01\n" +
 	"\x0eDeliveryMethod\x12\x1f\n" +
 	"\x1bDELIVERY_METHOD_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14DELIVERY_METHOD_POOL\x10\x01\x12\x18\n" +
-	"\x14DELIVERY_METHOD_MAIL\x10\x02*a\n" +
+	"\x14DELIVERY_METHOD_MAIL\x10\x02\x12\x1f\n" +
+	"\x1bDELIVERY_METHOD_WEB_SERVICE\x10\x03*a\n" +
 	"\fHoldDecision\x12\x1d\n" +
 	"\x19HOLD_DECISION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14HOLD_DECISION_ACCEPT\x10\x01\x12\x18\n" +
@@ -2107,65 +2134,66 @@ var file_quittance_order_v1_order_proto_depIdxs = []int32{
 	3,  // 2: quittance.order.v1.Line.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
 	1,  // 3: quittance.order.v1.Line.delivery_state:type_name -> quittance.order.v1.DeliveryState
 	27, // 4: quittance.order.v1.Line.discount:type_name -> quittance.order.v1.Money
-	2,  // 5: quittance.order.v1.Hold.reason:type_name -> quittance.order.v1.HoldReason
-	4,  // 6: quittance.order.v1.Hold.decision:type_name -> quittance.order.v1.HoldDecision
-	6,  // 7: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
-	5,  // 8: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
-	27, // 9: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
-	0,  // 10: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
-	1,  // 11: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
-	7,  // 12: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
-	28, // 13: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	28, // 14: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
-	28, // 15: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
-	27, // 16: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
-	27, // 17: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
-	25, // 18: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
-	29, // 19: quittance.order.v1.Order.operations:type_name -> quittance.order.v1.Operation
-	9,  // 20: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
-	27, // 21: quittance.order.v1.Order.discount:type_name -> quittance.order.v1.Money
-	11, // 22: quittance.order.v1.Order.consent:type_name -> quittance.order.v1.Consent
-	28, // 23: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
-	6,  // 24: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
-	12, // 25: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
-	26, // 26: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
-	11, // 27: quittance.order.v1.CreateOrderRequest.consent:type_name -> quittance.order.v1.Consent
-	28, // 28: quittance.order.v1.Consent.time:type_name -> google.protobuf.Timestamp
-	10, // 29: quittance.order.v1.PriceOrderRequest.order:type_name -> quittance.order.v1.CreateOrderRequest
-	8,  // 30: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
-	28, // 31: quittance.order.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	28, // 32: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
-	8,  // 33: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
-	19, // 34: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
-	4,  // 35: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
-	27, // 36: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
-	10, // 37: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
-	13, // 38: quittance.order.v1.OrderService.PriceOrder:input_type -> quittance.order.v1.PriceOrderRequest
-	14, // 39: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
-	15, // 40: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
-	17, // 41: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
-	18, // 42: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
-	30, // 43: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
-	21, // 44: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
-	22, // 45: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
-	23, // 46: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
-	24, // 47: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
-	8,  // 48: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
-	8,  // 49: quittance.order.v1.OrderService.PriceOrder:output_type -> quittance.order.v1.Order
-	8,  // 50: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
-	16, // 51: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
-	8,  // 52: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
-	20, // 53: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
-	31, // 54: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
-	8,  // 55: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
-	8,  // 56: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
-	8,  // 57: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
-	8,  // 58: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
-	48, // [48:59] is the sub-list for method output_type
-	37, // [37:48] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	3,  // 5: quittance.order.v1.Line.fallback_method:type_name -> quittance.order.v1.DeliveryMethod
+	2,  // 6: quittance.order.v1.Hold.reason:type_name -> quittance.order.v1.HoldReason
+	4,  // 7: quittance.order.v1.Hold.decision:type_name -> quittance.order.v1.HoldDecision
+	6,  // 8: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
+	5,  // 9: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
+	27, // 10: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
+	0,  // 11: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
+	1,  // 12: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
+	7,  // 13: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
+	28, // 14: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	28, // 15: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
+	28, // 16: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
+	27, // 17: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
+	27, // 18: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
+	25, // 19: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
+	29, // 20: quittance.order.v1.Order.operations:type_name -> quittance.order.v1.Operation
+	9,  // 21: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
+	27, // 22: quittance.order.v1.Order.discount:type_name -> quittance.order.v1.Money
+	11, // 23: quittance.order.v1.Order.consent:type_name -> quittance.order.v1.Consent
+	28, // 24: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
+	6,  // 25: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
+	12, // 26: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
+	26, // 27: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
+	11, // 28: quittance.order.v1.CreateOrderRequest.consent:type_name -> quittance.order.v1.Consent
+	28, // 29: quittance.order.v1.Consent.time:type_name -> google.protobuf.Timestamp
+	10, // 30: quittance.order.v1.PriceOrderRequest.order:type_name -> quittance.order.v1.CreateOrderRequest
+	8,  // 31: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
+	28, // 32: quittance.order.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	28, // 33: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
+	8,  // 34: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
+	19, // 35: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
+	4,  // 36: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
+	27, // 37: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
+	10, // 38: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
+	13, // 39: quittance.order.v1.OrderService.PriceOrder:input_type -> quittance.order.v1.PriceOrderRequest
+	14, // 40: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
+	15, // 41: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
+	17, // 42: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
+	18, // 43: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
+	30, // 44: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
+	21, // 45: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
+	22, // 46: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
+	23, // 47: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
+	24, // 48: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
+	8,  // 49: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
+	8,  // 50: quittance.order.v1.OrderService.PriceOrder:output_type -> quittance.order.v1.Order
+	8,  // 51: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
+	16, // 52: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
+	8,  // 53: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
+	20, // 54: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
+	31, // 55: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
+	8,  // 56: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
+	8,  // 57: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
+	8,  // 58: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
+	8,  // 59: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
+	49, // [49:60] is the sub-list for method output_type
+	38, // [38:49] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_order_proto_init() }
