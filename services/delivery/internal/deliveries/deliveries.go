@@ -28,9 +28,13 @@ import (
 	"quittance/services/delivery/internal/webservices"
 )
 
-// lease is how long a document is kept from others while its mails are sent. It
-// leaves a slow relay time for one mail.
-const lease = time.Minute
+const (
+	// lease is how long a delivery is kept from others, and so how long the mail of
+	// a process that died waits.
+	lease = 20 * time.Second
+	// longest is how long work on one may take: it leaves a slow relay time for a mail.
+	longest = 54 * time.Second
+)
 
 // lane is how many calls of one product's web service are under way at once, so
 // that one that hangs holds up only itself.
@@ -75,7 +79,7 @@ func Open(ctx context.Context, b *service.Base, parts Parts, workers int) (*Deli
 		return nil, err
 	}
 	ds := &Deliveries{Collection: coll, Parts: parts, base: b}
-	service.Loop(b, coll, ds.work, due.Options{Workers: workers, Lease: lease}).Lanes(lane, delivery.Lane)
+	service.Loop(b, coll, ds.work, due.Options{Workers: workers, Lease: lease, Longest: longest}).Lanes(lane, delivery.Lane)
 	return ds, nil
 }
 

@@ -29,9 +29,6 @@ const (
 	atOnce = 16
 	// maxPage is the largest page of a query.
 	maxPage = 1000
-	// spare is how many more free licences a claimer looks at than it needs,
-	// because others may take some of them.
-	spare = 4
 	// purpose of the fingerprints of keys.
 	purpose = "license"
 )
@@ -39,7 +36,8 @@ const (
 // Licenses is the collection of licence documents.
 type Licenses struct {
 	*docstore.Collection[delivery.License]
-	keys *seal.Keyring
+	keys  *seal.Keyring
+	ahead ahead
 }
 
 // Open opens the collection.
@@ -80,61 +78,105 @@ func salt() string {
 
 // Claim holds a free licence of the product for each unit, until there is none
 // left. It returns the licences by unit; after an error some units may hold one
-// that is not among them. It begins at a random place of the pool, so that
-// claimers rarely meet, and goes once around.
+// that is not among them. It tries what a look a moment ago has left; then it
+// looks itself, from a random place of the pool on, so that claimers rarely meet,
+// and goes once around; what others here have just tried comes last.
 func (ls *Licenses) Claim(ctx context.Context, merchant, product string, units []delivery.Unit) (map[delivery.Unit]string, error) {
-	got := make(map[delivery.Unit]string, len(units))
+	c := claim{ls: ls, merchant: merchant, pool: merchant + "/" + product, units: units, got: make(map[delivery.Unit]string, len(units))}
+	if err := c.hold(ctx, ls.ahead.take(c.pool, len(units), ls.Now())); err != nil {
+		return c.got, err
+	}
 	first, end := delivery.Places(product, delivery.LicenseFree)
 	start, _ := delivery.PlacesFrom(product, delivery.LicenseFree, salt())
 	for _, arc := range [][2]string{{start, end}, {first, start}} {
-		for after := ""; len(units) > 0; {
-			docs, next, err := ls.For(merchant).Find(ctx, docstore.Query{
-				Index: "pool", From: arc[0], To: arc[1], After: after, Limit: min(len(units)+spare, maxPage),
-			})
-			if err != nil {
-				return got, err
-			}
-			if units, err = ls.holdAny(ctx, merchant, docs, units, got); err != nil {
-				return got, err
-			}
-			if next == "" {
-				break
-			}
-			after = next
+		if err := c.along(ctx, arc); err != nil {
+			return c.got, err
 		}
 	}
-	return got, nil
+	for len(c.skipped) > 0 && len(c.units) > 0 {
+		n := min(len(c.units), len(c.skipped))
+		try := c.skipped[:n]
+		c.skipped = c.skipped[n:]
+		if err := c.hold(ctx, try); err != nil {
+			return c.got, err
+		}
+	}
+	return c.got, nil
+}
+
+// claim is a claim under way.
+type claim struct {
+	ls             *Licenses
+	merchant, pool string
+	// units that have none yet, and those that have.
+	units []delivery.Unit
+	got   map[delivery.Unit]string
+	// skipped are free licences that others here have just tried.
+	skipped []string
+}
+
+// along claims the free licences of an arc of the pool.
+func (c *claim) along(ctx context.Context, arc [2]string) error {
+	for after := ""; len(c.units) > 0; {
+		docs, next, err := c.ls.For(c.merchant).Find(ctx, docstore.Query{
+			Index: "pool", From: arc[0], To: arc[1], After: after, Limit: min(len(c.units)+lookAhead, maxPage),
+		})
+		if err != nil {
+			return err
+		}
+		ids := make([]string, len(docs))
+		for i, doc := range docs {
+			ids[i] = doc.ID
+		}
+		for len(ids) > 0 && len(c.units) > 0 { // again for those that were lost to others
+			var try, skipped []string
+			try, skipped, ids = c.ls.ahead.next(ids, len(c.units), c.ls.Now())
+			c.skipped = append(c.skipped, skipped...)
+			if err := c.hold(ctx, try); err != nil {
+				return err
+			}
+		}
+		c.ls.ahead.keep(c.pool, ids, c.ls.Now())
+		if next == "" {
+			return nil
+		}
+		after = next
+	}
+	return nil
+}
+
+// hold tries to hold one of the licences for each unit.
+func (c *claim) hold(ctx context.Context, licenses []string) (err error) {
+	c.units, err = c.ls.holdAny(ctx, c.merchant, licenses, c.units, c.got)
+	return err
 }
 
 // holdAny tries to hold one of the licences for each unit and returns the units
 // for which it found none.
-func (ls *Licenses) holdAny(ctx context.Context, merchant string, docs []*docstore.Doc[delivery.License], units []delivery.Unit, got map[delivery.Unit]string) ([]delivery.Unit, error) {
-	for len(docs) > 0 && len(units) > 0 {
-		n := min(len(docs), len(units))
-		holds := make([]bool, n)
-		var g errgroup.Group
-		g.SetLimit(atOnce)
-		for i := range n {
-			g.Go(func() (err error) {
-				holds[i], err = ls.hold(ctx, merchant, docs[i].ID, units[i].String())
-				return err
-			})
-		}
-		err := g.Wait()
-		var left []delivery.Unit
-		for i, unit := range units {
-			if i < n && holds[i] {
-				got[unit] = docs[i].ID
-			} else {
-				left = append(left, unit)
-			}
-		}
-		if err != nil {
-			return left, err
-		}
-		docs, units = docs[n:], left
+func (ls *Licenses) holdAny(ctx context.Context, merchant string, ids []string, units []delivery.Unit, got map[delivery.Unit]string) ([]delivery.Unit, error) {
+	n := min(len(ids), len(units))
+	if n == 0 {
+		return units, nil
 	}
-	return units, nil
+	holds := make([]bool, n)
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	for i := range n {
+		g.Go(func() (err error) {
+			holds[i], err = ls.hold(ctx, merchant, ids[i], units[i].String())
+			return err
+		})
+	}
+	err := g.Wait()
+	var left []delivery.Unit
+	for i, unit := range units {
+		if i < n && holds[i] {
+			got[unit] = ids[i]
+		} else {
+			left = append(left, unit)
+		}
+	}
+	return left, err
 }
 
 // hold makes the licence the unit's by compare-and-set; false if it is
