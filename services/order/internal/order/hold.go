@@ -211,16 +211,18 @@ func (o *Order) released(problem, attempt string, revision int64, now time.Time)
 
 // next looks at the attempts that waited behind the one that came to nothing,
 // in the order of what they mean: money first, then questions. Money that was
-// too much once stays so: it is on its way back.
+// too much once stays so: it is on its way back. Of an order that is over only
+// taken money is still a question.
 func (o *Order) next(now time.Time) []Announcement {
-	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID {
+	over := o.Payment == orderv1.PaymentState_PAYMENT_STATE_CANCELED || o.Payment == orderv1.PaymentState_PAYMENT_STATE_EXPIRED
+	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID && !over {
 		return nil
 	}
 	ids := slices.Sorted(maps.Keys(o.Attempts))
 	weight := func(attempt string) int {
 		a := o.Attempts[attempt]
 		switch {
-		case a.Refused || o.goesBack(attempt):
+		case a.Refused || o.goesBack(attempt) || over && a.Captured.Minor <= a.Refunded.Minor:
 		case a.Outcome == verificationv1.Outcome_OUTCOME_ON_HOLD && a.HoldReason == orderv1.HoldReason_HOLD_REASON_MISMATCH:
 			return 3
 		case a.Outcome == verificationv1.Outcome_OUTCOME_PAID:

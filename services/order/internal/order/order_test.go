@@ -270,6 +270,34 @@ func TestP1ACancellationByHandIsNoRefund(t *testing.T) {
 	}
 }
 
+// TestP1TwoLateMismatchesAreTwoQuestions: two wrong amounts came for a canceled
+// order. When the first has gone back, the second is asked about.
+func TestP1TwoLateMismatchesAreTwoQuestions(t *testing.T) {
+	o, _ := fresh(t, 1, false)
+	if _, err := o.Cancel(t0); err != nil {
+		t.Fatal(err)
+	}
+	for i, attempt := range []string{"pay_1", "pay_2"} {
+		f := fact(attempt, verificationv1.Outcome_OUTCOME_ON_HOLD, 1, o)
+		f.HoldReason, f.Captured = orderv1.HoldReason_HOLD_REASON_MISMATCH, toProto(eur(int64(700+i)))
+		o.Verified(f, t0)
+	}
+	for _, attempt := range []string{"pay_1", "pay_2"} {
+		if o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD || o.Hold.Attempt != attempt {
+			t.Fatalf("%v, hold %+v, want it for %s", o.Payment, o.Hold, attempt)
+		}
+		if _, err := o.Resolve(orderv1.HoldDecision_HOLD_DECISION_REFUND, t0); err != nil {
+			t.Fatal(err)
+		}
+		f := fact(attempt, verificationv1.Outcome_OUTCOME_REFUNDED, 2, o)
+		f.Captured, f.Refunded = toProto(o.Attempts[attempt].Captured), toProto(o.Attempts[attempt].Captured)
+		o.Verified(f, t0)
+	}
+	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_CANCELED {
+		t.Errorf("%v in the end", o.Payment)
+	}
+}
+
 // TestAPartOfAcceptedMoneyGoesBack: the merchant took another amount for the
 // order; the provider's word on it stays a mismatch.
 func TestAPartOfAcceptedMoneyGoesBack(t *testing.T) {
