@@ -10,6 +10,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -27,6 +28,21 @@ type Account struct {
 	// Settings and Secrets are the provider's own; each folder documents them.
 	Settings map[string]string
 	Secrets  map[string]seal.Secret
+	// Old are replaced secrets that what comes in may still be signed with.
+	Old map[string]seal.Secret
+}
+
+// Previous is the account as it was before its secrets were replaced, while what
+// was signed with the old ones is still accepted. It is for reading callbacks and
+// returns that the present secrets find unauthentic, never for signing.
+func (a Account) Previous() (Account, bool) {
+	if len(a.Old) == 0 {
+		return a, false
+	}
+	was := a
+	was.Old, was.Secrets = nil, maps.Clone(a.Secrets)
+	maps.Copy(was.Secrets, a.Old)
+	return was, true
 }
 
 // Provider is what every folder offers, beside the roles it implements.

@@ -239,7 +239,7 @@ func (c *Copy) Account(ctx context.Context, account string) (provider.Account, *
 	if err != nil {
 		return provider.Account{}, nil, err
 	}
-	acc, err := Unseal(c.keys, ref.GetAccount())
+	acc, err := Unseal(c.keys, ref.GetAccount(), c.now())
 	return acc, ref.GetAccount().GetAccount(), err
 }
 
@@ -313,8 +313,9 @@ func (c *Copy) list(ctx context.Context, merchant, kind, after string, limit int
 // SecretContext is what a sealed secret of an account is bound to.
 func SecretContext(account, name string) string { return "account/" + account + "/" + name }
 
-// Unseal opens an account's secrets.
-func Unseal(keys *seal.Keyring, sealed *orderv1.SealedAccount) (provider.Account, error) {
+// Unseal opens an account's secrets, and of the replaced ones those that are in
+// use at the time.
+func Unseal(keys *seal.Keyring, sealed *orderv1.SealedAccount, now time.Time) (provider.Account, error) {
 	a := sealed.GetAccount()
 	acc := provider.Account{
 		ID: a.GetId(), Merchant: a.GetMerchantId(), Provider: a.GetProvider(),
@@ -326,6 +327,19 @@ func Unseal(keys *seal.Keyring, sealed *orderv1.SealedAccount) (provider.Account
 			return acc, fmt.Errorf("unseal %s of account %s: %w", name, a.GetId(), err)
 		}
 		acc.Secrets[name] = seal.Secret(plain)
+	}
+	for name, old := range sealed.GetOldSecrets() {
+		if !now.Before(old.GetExpireTime().AsTime()) {
+			continue
+		}
+		plain, err := keys.Open(old.GetSealed(), SecretContext(a.GetId(), name))
+		if err != nil {
+			return acc, fmt.Errorf("unseal old %s of account %s: %w", name, a.GetId(), err)
+		}
+		if acc.Old == nil {
+			acc.Old = map[string]seal.Secret{}
+		}
+		acc.Old[name] = seal.Secret(plain)
 	}
 	return acc, nil
 }

@@ -125,9 +125,9 @@ func (w *world) run() {
 const perSecond = 200
 
 // addAccount publishes a FlexPay account as the order service does.
-func (w *world) addAccount(merchant, account string) { w.putAccount(merchant, account, secret, 1) }
+func (w *world) addAccount(merchant, account string) { w.putAccount(merchant, account, secret, 1, nil) }
 
-func (w *world) putAccount(merchant, account string, key seal.Secret, version int64) {
+func (w *world) putAccount(merchant, account string, key seal.Secret, version int64, old map[string]*orderv1.OldSecret) {
 	w.t.Helper()
 	sealed, err := w.keys.Seal([]byte(key.Reveal()), reference.SecretContext(account, "signature_key"))
 	if err != nil {
@@ -139,7 +139,7 @@ func (w *world) putAccount(merchant, account string, key seal.Secret, version in
 				Id: account, MerchantId: merchant, Provider: flexpay.Name,
 				Settings: map[string]string{"shop_id": "68849", "base_url": "https://secure.example.org/flexpay"},
 			},
-			SealedSecrets: map[string]string{"signature_key": sealed},
+			SealedSecrets: map[string]string{"signature_key": sealed}, OldSecrets: old,
 		},
 	}}
 	e, err := event.New(event.RefAccount, "order", account, "account/"+account, merchant, time.Now(), ref)

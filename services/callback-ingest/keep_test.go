@@ -11,13 +11,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"quittance/pkg/docstore"
 	"quittance/pkg/event"
 	"quittance/pkg/fault"
 	"quittance/pkg/provider/flexpay"
+	"quittance/pkg/reference"
 	"quittance/pkg/rpc"
 	callbackv1 "quittance/proto/gen/go/quittance/callback/v1"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
 func (w *world) as(merchant string) context.Context {
@@ -113,7 +117,7 @@ func TestReplay(t *testing.T) {
 			t.Fatalf("another merchant replays it: %v", err)
 		}
 
-		w.putAccount(merchant, account, "a wrong key", 2)
+		w.putAccount(merchant, account, "a wrong key", 2, nil)
 		time.Sleep(time.Minute)
 		w.wants(w.call(postback("433457")), http.StatusInternalServerError, badSignature)
 		var refused string
@@ -125,7 +129,7 @@ func TestReplay(t *testing.T) {
 		if _, err := replay(merchant, refused); fault.KindOf(err) != fault.KindConflict {
 			t.Fatalf("a refused callback is accepted: %v", err)
 		}
-		w.putAccount(merchant, account, secret, 3)
+		w.putAccount(merchant, account, secret, 3, nil)
 		time.Sleep(time.Minute)
 		var again *callbackv1.Callback
 		for range 2 {
@@ -144,6 +148,28 @@ func TestReplay(t *testing.T) {
 		if fact.GetCallbackId() != again.GetId() || !fact.GetUnacknowledged() || fact.GetAcknowledgeTime() != nil {
 			t.Errorf("%v", fact)
 		}
+	})
+}
+
+// TestOldSecretsAreAcceptedInTheOverlap: what the vendor signs with the old key
+// is taken until the overlap ends, and forgeries never.
+func TestOldSecretsAreAcceptedInTheOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		defer w.stop()
+		was, err := w.keys.Seal([]byte(secret.Reveal()), reference.SecretContext(account, "signature_key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.putAccount(merchant, account, "the new key", 2, map[string]*orderv1.OldSecret{
+			"signature_key": {Sealed: was, ExpireTime: timestamppb.New(time.Now().Add(time.Hour))},
+		})
+		w.wants(w.call(postback("433456")), http.StatusOK, "OK")
+		fresh := flexpay.SignData("the new key", flexpay.Params{"saleID": "433457", "referenceID": attempt, "shopID": "68849", "type": "purchase"})
+		w.wants(w.call(fresh.Query()), http.StatusOK, "OK")
+		w.wants(w.call(forged("433458")), http.StatusInternalServerError, badSignature)
+		time.Sleep(time.Hour)
+		w.wants(w.call(postback("433459")), http.StatusInternalServerError, badSignature)
 	})
 }
 

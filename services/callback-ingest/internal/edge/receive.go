@@ -253,10 +253,14 @@ func (rc *Receiver) refuse(ctx context.Context, in *incoming, c *callback.Callba
 
 // understand has the provider read the request.
 func understand(in *incoming, acc provider.Account) (callback.Understood, string, error) {
-	cb, err := in.receiver.ParseCallback(acc, provider.Request{
+	req := provider.Request{
 		Method: in.request.Method, Query: values(in.request.Query), Header: in.header,
 		Body: in.request.Body, Remote: in.request.Remote,
-	})
+	}
+	cb, err := in.receiver.ParseCallback(acc, req)
+	if was, ok := acc.Previous(); ok && errors.Is(err, provider.ErrUnauthentic) {
+		cb, err = in.receiver.ParseCallback(was, req)
+	}
 	if err != nil {
 		return callback.Understood{}, "", err
 	}

@@ -122,27 +122,24 @@ func (s *Merchants) PutProviderAccount(ctx context.Context, req *orderv1.PutProv
 	if _, err := s.Reference.Merchant(ctx, a.GetMerchantId()); err != nil {
 		return nil, fault.Invalid("account.merchant_id", "%s", fault.Public(err))
 	}
-	sealed := map[string]string{}
-	for name, plain := range req.GetSecrets() {
-		if sealed[name], err = s.Keyring.Seal([]byte(plain), reference.SecretContext(a.GetId(), name)); err != nil {
-			return nil, err
-		}
+	overlap, err := overlapOf(req.GetOverlap())
+	if err != nil {
+		return nil, err
 	}
 	ref, err := s.Reference.Put(ctx, reference.KindAccount, a.GetId(), func(old *orderv1.Reference) (*orderv1.Reference, error) {
-		next := &orderv1.SealedAccount{Account: a, SealedSecrets: map[string]string{}}
+		next := &orderv1.SealedAccount{}
 		if was := old.GetAccount(); was != nil {
 			if was.GetAccount().GetMerchantId() != a.GetMerchantId() {
 				return nil, fault.Invalid("account.id", "is taken")
 			}
-			next.SealedSecrets = proto.CloneOf(was).GetSealedSecrets()
-			if next.SealedSecrets == nil {
-				next.SealedSecrets = map[string]string{}
-			}
+			next = proto.CloneOf(was)
 		}
-		for name, s := range sealed {
-			next.SealedSecrets[name] = s
+		next.Account = a
+		now := s.Now()
+		if err := s.replace(next, req.GetSecrets(), now, now.Add(overlap)); err != nil {
+			return nil, err
 		}
-		acc, err := reference.Unseal(s.Keyring, next)
+		acc, err := reference.Unseal(s.Keyring, next, now)
 		if err != nil {
 			return nil, err
 		}

@@ -155,6 +155,9 @@ func (p *Pages) read(ctx context.Context, a *attempt.Attempt, brought url.Values
 		return attempt.Return{}, true, nil
 	}
 	hint, err := returner.ParseReturn(acc, brought)
+	if was, ok := acc.Previous(); ok && err != nil {
+		hint, err = returner.ParseReturn(was, brought)
+	}
 	if err != nil {
 		web.Annotate(ctx, slog.Any("unreadable", err))
 		return attempt.Return{}, true, nil

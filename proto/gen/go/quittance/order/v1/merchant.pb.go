@@ -802,7 +802,10 @@ type PutProviderAccountRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Account *ProviderAccount       `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// Secret settings by name; what is left out keeps its value.
-	Secrets       map[string]string `protobuf:"bytes,2,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Secrets map[string]string `protobuf:"bytes,2,rep,name=secrets,proto3" json:"secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// How long the replaced values stay accepted in callbacks and returns, at most
+	// 30 days; the new ones sign at once. Zero ends the old ones at once.
+	Overlap       *durationpb.Duration `protobuf:"bytes,3,opt,name=overlap,proto3" json:"overlap,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -849,6 +852,94 @@ func (x *PutProviderAccountRequest) GetSecrets() map[string]string {
 		return x.Secrets
 	}
 	return nil
+}
+
+func (x *PutProviderAccountRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
+type ResealSecretsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResealSecretsRequest) Reset() {
+	*x = ResealSecretsRequest{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResealSecretsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResealSecretsRequest) ProtoMessage() {}
+
+func (x *ResealSecretsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResealSecretsRequest.ProtoReflect.Descriptor instead.
+func (*ResealSecretsRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{13}
+}
+
+type ResealSecretsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Accounts of all merchants that were sealed anew.
+	Accounts      int64 `protobuf:"varint,1,opt,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResealSecretsResponse) Reset() {
+	*x = ResealSecretsResponse{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResealSecretsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResealSecretsResponse) ProtoMessage() {}
+
+func (x *ResealSecretsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResealSecretsResponse.ProtoReflect.Descriptor instead.
+func (*ResealSecretsResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ResealSecretsResponse) GetAccounts() int64 {
+	if x != nil {
+		return x.Accounts
+	}
+	return 0
 }
 
 var File_quittance_order_v1_merchant_proto protoreflect.FileDescriptor
@@ -919,18 +1010,23 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x1a;\n" +
 	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xec\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa1\x02\n" +
 	"\x19PutProviderAccountRequest\x12=\n" +
 	"\aaccount\x18\x01 \x01(\v2#.quittance.order.v1.ProviderAccountR\aaccount\x12T\n" +
-	"\asecrets\x18\x02 \x03(\v2:.quittance.order.v1.PutProviderAccountRequest.SecretsEntryR\asecrets\x1a:\n" +
+	"\asecrets\x18\x02 \x03(\v2:.quittance.order.v1.PutProviderAccountRequest.SecretsEntryR\asecrets\x123\n" +
+	"\aoverlap\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\x1a:\n" +
 	"\fSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xa0\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x16\n" +
+	"\x14ResealSecretsRequest\"3\n" +
+	"\x15ResealSecretsResponse\x12\x1a\n" +
+	"\baccounts\x18\x01 \x01(\x03R\baccounts2\x8c\x04\n" +
 	"\x0fMerchantService\x12Y\n" +
 	"\vPutMerchant\x12&.quittance.order.v1.PutMerchantRequest\x1a\x1c.quittance.order.v1.Merchant\"\x04\xe8\xe0\x18\x03\x12Y\n" +
 	"\vGetMerchant\x12&.quittance.order.v1.GetMerchantRequest\x1a\x1c.quittance.order.v1.Merchant\"\x04\xe8\xe0\x18\x03\x12g\n" +
 	"\fRotateAPIKey\x12'.quittance.order.v1.RotateAPIKeyRequest\x1a(.quittance.order.v1.RotateAPIKeyResponse\"\x04\xe8\xe0\x18\x03\x12n\n" +
-	"\x12PutProviderAccount\x12-.quittance.order.v1.PutProviderAccountRequest\x1a#.quittance.order.v1.ProviderAccount\"\x04\xe8\xe0\x18\x032\xcf\x01\n" +
+	"\x12PutProviderAccount\x12-.quittance.order.v1.PutProviderAccountRequest\x1a#.quittance.order.v1.ProviderAccount\"\x04\xe8\xe0\x18\x03\x12j\n" +
+	"\rResealSecrets\x12(.quittance.order.v1.ResealSecretsRequest\x1a).quittance.order.v1.ResealSecretsResponse\"\x04\xe8\xe0\x18\x032\xcf\x01\n" +
 	"\vShopService\x12\\\n" +
 	"\fGetReturnKey\x12'.quittance.order.v1.GetReturnKeyRequest\x1a\x1d.quittance.order.v1.ReturnKey\"\x04\xe8\xe0\x18\x02\x12b\n" +
 	"\x0fRotateReturnKey\x12*.quittance.order.v1.RotateReturnKeyRequest\x1a\x1d.quittance.order.v1.ReturnKey\"\x04\xe8\xe0\x18\x02B\xc4\x01\n" +
@@ -948,7 +1044,7 @@ func file_quittance_order_v1_merchant_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_merchant_proto_rawDescData
 }
 
-var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_quittance_order_v1_merchant_proto_goTypes = []any{
 	(*Merchant)(nil),                  // 0: quittance.order.v1.Merchant
 	(*Storefront)(nil),                // 1: quittance.order.v1.Storefront
@@ -963,40 +1059,45 @@ var file_quittance_order_v1_merchant_proto_goTypes = []any{
 	(*RotateAPIKeyResponse)(nil),      // 10: quittance.order.v1.RotateAPIKeyResponse
 	(*ProviderAccount)(nil),           // 11: quittance.order.v1.ProviderAccount
 	(*PutProviderAccountRequest)(nil), // 12: quittance.order.v1.PutProviderAccountRequest
-	nil,                               // 13: quittance.order.v1.ProviderAccount.SettingsEntry
-	nil,                               // 14: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	(*timestamppb.Timestamp)(nil),     // 15: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 16: google.protobuf.Duration
+	(*ResealSecretsRequest)(nil),      // 13: quittance.order.v1.ResealSecretsRequest
+	(*ResealSecretsResponse)(nil),     // 14: quittance.order.v1.ResealSecretsResponse
+	nil,                               // 15: quittance.order.v1.ProviderAccount.SettingsEntry
+	nil,                               // 16: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 18: google.protobuf.Duration
 }
 var file_quittance_order_v1_merchant_proto_depIdxs = []int32{
 	3,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
 	2,  // 1: quittance.order.v1.Merchant.policy:type_name -> quittance.order.v1.ShopPolicy
 	1,  // 2: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
-	15, // 3: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
-	16, // 4: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
-	15, // 5: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
+	17, // 3: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
+	18, // 4: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
+	17, // 5: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 6: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
-	16, // 7: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
-	13, // 8: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
+	18, // 7: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
+	15, // 8: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
 	11, // 9: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
-	14, // 10: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	7,  // 11: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
-	8,  // 12: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
-	9,  // 13: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
-	12, // 14: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
-	4,  // 15: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
-	5,  // 16: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
-	0,  // 17: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
-	0,  // 18: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
-	10, // 19: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
-	11, // 20: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
-	6,  // 21: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
-	6,  // 22: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
-	17, // [17:23] is the sub-list for method output_type
-	11, // [11:17] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	16, // 10: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	18, // 11: quittance.order.v1.PutProviderAccountRequest.overlap:type_name -> google.protobuf.Duration
+	7,  // 12: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
+	8,  // 13: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
+	9,  // 14: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
+	12, // 15: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
+	13, // 16: quittance.order.v1.MerchantService.ResealSecrets:input_type -> quittance.order.v1.ResealSecretsRequest
+	4,  // 17: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
+	5,  // 18: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
+	0,  // 19: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
+	0,  // 20: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
+	10, // 21: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
+	11, // 22: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
+	14, // 23: quittance.order.v1.MerchantService.ResealSecrets:output_type -> quittance.order.v1.ResealSecretsResponse
+	6,  // 24: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
+	6,  // 25: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
+	19, // [19:26] is the sub-list for method output_type
+	12, // [12:19] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_merchant_proto_init() }
@@ -1010,7 +1111,7 @@ func file_quittance_order_v1_merchant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_merchant_proto_rawDesc), len(file_quittance_order_v1_merchant_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

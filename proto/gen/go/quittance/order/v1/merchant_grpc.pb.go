@@ -23,6 +23,7 @@ const (
 	MerchantService_GetMerchant_FullMethodName        = "/quittance.order.v1.MerchantService/GetMerchant"
 	MerchantService_RotateAPIKey_FullMethodName       = "/quittance.order.v1.MerchantService/RotateAPIKey"
 	MerchantService_PutProviderAccount_FullMethodName = "/quittance.order.v1.MerchantService/PutProviderAccount"
+	MerchantService_ResealSecrets_FullMethodName      = "/quittance.order.v1.MerchantService/ResealSecrets"
 )
 
 // MerchantServiceClient is the client API for MerchantService service.
@@ -41,6 +42,10 @@ type MerchantServiceClient interface {
 	// PutProviderAccount creates or replaces an account at a payment provider.
 	// Secrets are sealed at rest and never given back.
 	PutProviderAccount(ctx context.Context, in *PutProviderAccountRequest, opts ...grpc.CallOption) (*ProviderAccount, error)
+	// ResealSecrets seals the secrets of all provider accounts with the keyring's
+	// first key, after that was put in front. Other keys are needed until it has
+	// answered, and what it changed has reached every service.
+	ResealSecrets(ctx context.Context, in *ResealSecretsRequest, opts ...grpc.CallOption) (*ResealSecretsResponse, error)
 }
 
 type merchantServiceClient struct {
@@ -91,6 +96,16 @@ func (c *merchantServiceClient) PutProviderAccount(ctx context.Context, in *PutP
 	return out, nil
 }
 
+func (c *merchantServiceClient) ResealSecrets(ctx context.Context, in *ResealSecretsRequest, opts ...grpc.CallOption) (*ResealSecretsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResealSecretsResponse)
+	err := c.cc.Invoke(ctx, MerchantService_ResealSecrets_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MerchantServiceServer is the server API for MerchantService service.
 // All implementations must embed UnimplementedMerchantServiceServer
 // for forward compatibility.
@@ -107,6 +122,10 @@ type MerchantServiceServer interface {
 	// PutProviderAccount creates or replaces an account at a payment provider.
 	// Secrets are sealed at rest and never given back.
 	PutProviderAccount(context.Context, *PutProviderAccountRequest) (*ProviderAccount, error)
+	// ResealSecrets seals the secrets of all provider accounts with the keyring's
+	// first key, after that was put in front. Other keys are needed until it has
+	// answered, and what it changed has reached every service.
+	ResealSecrets(context.Context, *ResealSecretsRequest) (*ResealSecretsResponse, error)
 	mustEmbedUnimplementedMerchantServiceServer()
 }
 
@@ -128,6 +147,9 @@ func (UnimplementedMerchantServiceServer) RotateAPIKey(context.Context, *RotateA
 }
 func (UnimplementedMerchantServiceServer) PutProviderAccount(context.Context, *PutProviderAccountRequest) (*ProviderAccount, error) {
 	return nil, status.Error(codes.Unimplemented, "method PutProviderAccount not implemented")
+}
+func (UnimplementedMerchantServiceServer) ResealSecrets(context.Context, *ResealSecretsRequest) (*ResealSecretsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResealSecrets not implemented")
 }
 func (UnimplementedMerchantServiceServer) mustEmbedUnimplementedMerchantServiceServer() {}
 func (UnimplementedMerchantServiceServer) testEmbeddedByValue()                         {}
@@ -222,6 +244,24 @@ func _MerchantService_PutProviderAccount_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MerchantService_ResealSecrets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResealSecretsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MerchantServiceServer).ResealSecrets(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MerchantService_ResealSecrets_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MerchantServiceServer).ResealSecrets(ctx, req.(*ResealSecretsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // MerchantService_ServiceDesc is the grpc.ServiceDesc for MerchantService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -244,6 +284,10 @@ var MerchantService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PutProviderAccount",
 			Handler:    _MerchantService_PutProviderAccount_Handler,
+		},
+		{
+			MethodName: "ResealSecrets",
+			Handler:    _MerchantService_ResealSecrets_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

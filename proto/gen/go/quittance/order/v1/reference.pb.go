@@ -242,6 +242,8 @@ type SealedAccount struct {
 	Account *ProviderAccount       `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
 	// Sealed secrets by name; the seal's context is "account/<id>/<name>".
 	SealedSecrets map[string]string `protobuf:"bytes,2,rep,name=sealed_secrets,json=sealedSecrets,proto3" json:"sealed_secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Replaced secrets by name, in use for what comes in until they end.
+	OldSecrets    map[string]*OldSecret `protobuf:"bytes,3,rep,name=old_secrets,json=oldSecrets,proto3" json:"old_secrets,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,6 +292,67 @@ func (x *SealedAccount) GetSealedSecrets() map[string]string {
 	return nil
 }
 
+func (x *SealedAccount) GetOldSecrets() map[string]*OldSecret {
+	if x != nil {
+		return x.OldSecrets
+	}
+	return nil
+}
+
+// OldSecret is a secret that was replaced.
+type OldSecret struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sealed as it was.
+	Sealed        string                 `protobuf:"bytes,1,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OldSecret) Reset() {
+	*x = OldSecret{}
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OldSecret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OldSecret) ProtoMessage() {}
+
+func (x *OldSecret) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OldSecret.ProtoReflect.Descriptor instead.
+func (*OldSecret) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *OldSecret) GetSealed() string {
+	if x != nil {
+		return x.Sealed
+	}
+	return ""
+}
+
+func (x *OldSecret) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
 // MerchantProduct is a product with its owner.
 type MerchantProduct struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -301,7 +364,7 @@ type MerchantProduct struct {
 
 func (x *MerchantProduct) Reset() {
 	*x = MerchantProduct{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -313,7 +376,7 @@ func (x *MerchantProduct) String() string {
 func (*MerchantProduct) ProtoMessage() {}
 
 func (x *MerchantProduct) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -326,7 +389,7 @@ func (x *MerchantProduct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MerchantProduct.ProtoReflect.Descriptor instead.
 func (*MerchantProduct) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{3}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *MerchantProduct) GetMerchantId() string {
@@ -353,7 +416,7 @@ type GetReferenceRequest struct {
 
 func (x *GetReferenceRequest) Reset() {
 	*x = GetReferenceRequest{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -365,7 +428,7 @@ func (x *GetReferenceRequest) String() string {
 func (*GetReferenceRequest) ProtoMessage() {}
 
 func (x *GetReferenceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -378,7 +441,7 @@ func (x *GetReferenceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReferenceRequest.ProtoReflect.Descriptor instead.
 func (*GetReferenceRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{4}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetReferenceRequest) GetKind() string {
@@ -405,7 +468,7 @@ type ListReferencesRequest struct {
 
 func (x *ListReferencesRequest) Reset() {
 	*x = ListReferencesRequest{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -417,7 +480,7 @@ func (x *ListReferencesRequest) String() string {
 func (*ListReferencesRequest) ProtoMessage() {}
 
 func (x *ListReferencesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -430,7 +493,7 @@ func (x *ListReferencesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReferencesRequest.ProtoReflect.Descriptor instead.
 func (*ListReferencesRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{5}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListReferencesRequest) GetKind() string {
@@ -456,7 +519,7 @@ type ListReferencesResponse struct {
 
 func (x *ListReferencesResponse) Reset() {
 	*x = ListReferencesResponse{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +531,7 @@ func (x *ListReferencesResponse) String() string {
 func (*ListReferencesResponse) ProtoMessage() {}
 
 func (x *ListReferencesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +544,7 @@ func (x *ListReferencesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReferencesResponse.ProtoReflect.Descriptor instead.
 func (*ListReferencesResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListReferencesResponse) GetReferences() []*Reference {
@@ -500,7 +563,7 @@ type GetOrderForServiceRequest struct {
 
 func (x *GetOrderForServiceRequest) Reset() {
 	*x = GetOrderForServiceRequest{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -512,7 +575,7 @@ func (x *GetOrderForServiceRequest) String() string {
 func (*GetOrderForServiceRequest) ProtoMessage() {}
 
 func (x *GetOrderForServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -525,7 +588,7 @@ func (x *GetOrderForServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderForServiceRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderForServiceRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{7}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetOrderForServiceRequest) GetOrderId() string {
@@ -544,7 +607,7 @@ type GetOrderByTokenRequest struct {
 
 func (x *GetOrderByTokenRequest) Reset() {
 	*x = GetOrderByTokenRequest{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +619,7 @@ func (x *GetOrderByTokenRequest) String() string {
 func (*GetOrderByTokenRequest) ProtoMessage() {}
 
 func (x *GetOrderByTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +632,7 @@ func (x *GetOrderByTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderByTokenRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderByTokenRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{8}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetOrderByTokenRequest) GetToken() string {
@@ -593,7 +656,7 @@ type ListEventsForServiceRequest struct {
 
 func (x *ListEventsForServiceRequest) Reset() {
 	*x = ListEventsForServiceRequest{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +668,7 @@ func (x *ListEventsForServiceRequest) String() string {
 func (*ListEventsForServiceRequest) ProtoMessage() {}
 
 func (x *ListEventsForServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +681,7 @@ func (x *ListEventsForServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsForServiceRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsForServiceRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{9}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListEventsForServiceRequest) GetPageSize() int32 {
@@ -654,7 +717,7 @@ type ListDeliveredForServiceRequest struct {
 
 func (x *ListDeliveredForServiceRequest) Reset() {
 	*x = ListDeliveredForServiceRequest{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +729,7 @@ func (x *ListDeliveredForServiceRequest) String() string {
 func (*ListDeliveredForServiceRequest) ProtoMessage() {}
 
 func (x *ListDeliveredForServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +742,7 @@ func (x *ListDeliveredForServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveredForServiceRequest.ProtoReflect.Descriptor instead.
 func (*ListDeliveredForServiceRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{10}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListDeliveredForServiceRequest) GetPageSize() int32 {
@@ -708,7 +771,7 @@ type ListDeliveredForServiceResponse struct {
 
 func (x *ListDeliveredForServiceResponse) Reset() {
 	*x = ListDeliveredForServiceResponse{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +783,7 @@ func (x *ListDeliveredForServiceResponse) String() string {
 func (*ListDeliveredForServiceResponse) ProtoMessage() {}
 
 func (x *ListDeliveredForServiceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +796,7 @@ func (x *ListDeliveredForServiceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeliveredForServiceResponse.ProtoReflect.Descriptor instead.
 func (*ListDeliveredForServiceResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{11}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListDeliveredForServiceResponse) GetOrders() []*DeliveredOrder {
@@ -763,7 +826,7 @@ type DeliveredOrder struct {
 
 func (x *DeliveredOrder) Reset() {
 	*x = DeliveredOrder{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +838,7 @@ func (x *DeliveredOrder) String() string {
 func (*DeliveredOrder) ProtoMessage() {}
 
 func (x *DeliveredOrder) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +851,7 @@ func (x *DeliveredOrder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveredOrder.ProtoReflect.Descriptor instead.
 func (*DeliveredOrder) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{12}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeliveredOrder) GetOrder() *Order {
@@ -826,7 +889,7 @@ type LineLicenses struct {
 
 func (x *LineLicenses) Reset() {
 	*x = LineLicenses{}
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +901,7 @@ func (x *LineLicenses) String() string {
 func (*LineLicenses) ProtoMessage() {}
 
 func (x *LineLicenses) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_reference_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_reference_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +914,7 @@ func (x *LineLicenses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LineLicenses.ProtoReflect.Descriptor instead.
 func (*LineLicenses) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{13}
+	return file_quittance_order_v1_reference_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LineLicenses) GetLineNumber() int32 {
@@ -888,13 +951,22 @@ const file_quittance_order_v1_reference_proto_rawDesc = "" +
 	"merchantId\x12\x16\n" +
 	"\x06sha256\x18\x03 \x01(\fR\x06sha256\x12;\n" +
 	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"\xed\x01\n" +
+	"expireTime\"\x9f\x03\n" +
 	"\rSealedAccount\x12=\n" +
 	"\aaccount\x18\x01 \x01(\v2#.quittance.order.v1.ProviderAccountR\aaccount\x12[\n" +
-	"\x0esealed_secrets\x18\x02 \x03(\v24.quittance.order.v1.SealedAccount.SealedSecretsEntryR\rsealedSecrets\x1a@\n" +
+	"\x0esealed_secrets\x18\x02 \x03(\v24.quittance.order.v1.SealedAccount.SealedSecretsEntryR\rsealedSecrets\x12R\n" +
+	"\vold_secrets\x18\x03 \x03(\v21.quittance.order.v1.SealedAccount.OldSecretsEntryR\n" +
+	"oldSecrets\x1a@\n" +
 	"\x12SealedSecretsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"i\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a\\\n" +
+	"\x0fOldSecretsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x123\n" +
+	"\x05value\x18\x02 \x01(\v2\x1d.quittance.order.v1.OldSecretR\x05value:\x028\x01\"`\n" +
+	"\tOldSecret\x12\x16\n" +
+	"\x06sealed\x18\x01 \x01(\tR\x06sealed\x12;\n" +
+	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"i\n" +
 	"\x0fMerchantProduct\x12\x1f\n" +
 	"\vmerchant_id\x18\x01 \x01(\tR\n" +
 	"merchantId\x125\n" +
@@ -959,62 +1031,67 @@ func file_quittance_order_v1_reference_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_reference_proto_rawDescData
 }
 
-var file_quittance_order_v1_reference_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_quittance_order_v1_reference_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_quittance_order_v1_reference_proto_goTypes = []any{
 	(*Reference)(nil),                       // 0: quittance.order.v1.Reference
 	(*HashedKey)(nil),                       // 1: quittance.order.v1.HashedKey
 	(*SealedAccount)(nil),                   // 2: quittance.order.v1.SealedAccount
-	(*MerchantProduct)(nil),                 // 3: quittance.order.v1.MerchantProduct
-	(*GetReferenceRequest)(nil),             // 4: quittance.order.v1.GetReferenceRequest
-	(*ListReferencesRequest)(nil),           // 5: quittance.order.v1.ListReferencesRequest
-	(*ListReferencesResponse)(nil),          // 6: quittance.order.v1.ListReferencesResponse
-	(*GetOrderForServiceRequest)(nil),       // 7: quittance.order.v1.GetOrderForServiceRequest
-	(*GetOrderByTokenRequest)(nil),          // 8: quittance.order.v1.GetOrderByTokenRequest
-	(*ListEventsForServiceRequest)(nil),     // 9: quittance.order.v1.ListEventsForServiceRequest
-	(*ListDeliveredForServiceRequest)(nil),  // 10: quittance.order.v1.ListDeliveredForServiceRequest
-	(*ListDeliveredForServiceResponse)(nil), // 11: quittance.order.v1.ListDeliveredForServiceResponse
-	(*DeliveredOrder)(nil),                  // 12: quittance.order.v1.DeliveredOrder
-	(*LineLicenses)(nil),                    // 13: quittance.order.v1.LineLicenses
-	nil,                                     // 14: quittance.order.v1.SealedAccount.SealedSecretsEntry
-	nil,                                     // 15: quittance.order.v1.DeliveredOrder.MailTextsEntry
-	(*Merchant)(nil),                        // 16: quittance.order.v1.Merchant
-	(*timestamppb.Timestamp)(nil),           // 17: google.protobuf.Timestamp
-	(*ProviderAccount)(nil),                 // 18: quittance.order.v1.ProviderAccount
-	(*Product)(nil),                         // 19: quittance.order.v1.Product
-	(*Order)(nil),                           // 20: quittance.order.v1.Order
-	(*ListEventsResponse)(nil),              // 21: quittance.order.v1.ListEventsResponse
+	(*OldSecret)(nil),                       // 3: quittance.order.v1.OldSecret
+	(*MerchantProduct)(nil),                 // 4: quittance.order.v1.MerchantProduct
+	(*GetReferenceRequest)(nil),             // 5: quittance.order.v1.GetReferenceRequest
+	(*ListReferencesRequest)(nil),           // 6: quittance.order.v1.ListReferencesRequest
+	(*ListReferencesResponse)(nil),          // 7: quittance.order.v1.ListReferencesResponse
+	(*GetOrderForServiceRequest)(nil),       // 8: quittance.order.v1.GetOrderForServiceRequest
+	(*GetOrderByTokenRequest)(nil),          // 9: quittance.order.v1.GetOrderByTokenRequest
+	(*ListEventsForServiceRequest)(nil),     // 10: quittance.order.v1.ListEventsForServiceRequest
+	(*ListDeliveredForServiceRequest)(nil),  // 11: quittance.order.v1.ListDeliveredForServiceRequest
+	(*ListDeliveredForServiceResponse)(nil), // 12: quittance.order.v1.ListDeliveredForServiceResponse
+	(*DeliveredOrder)(nil),                  // 13: quittance.order.v1.DeliveredOrder
+	(*LineLicenses)(nil),                    // 14: quittance.order.v1.LineLicenses
+	nil,                                     // 15: quittance.order.v1.SealedAccount.SealedSecretsEntry
+	nil,                                     // 16: quittance.order.v1.SealedAccount.OldSecretsEntry
+	nil,                                     // 17: quittance.order.v1.DeliveredOrder.MailTextsEntry
+	(*Merchant)(nil),                        // 18: quittance.order.v1.Merchant
+	(*timestamppb.Timestamp)(nil),           // 19: google.protobuf.Timestamp
+	(*ProviderAccount)(nil),                 // 20: quittance.order.v1.ProviderAccount
+	(*Product)(nil),                         // 21: quittance.order.v1.Product
+	(*Order)(nil),                           // 22: quittance.order.v1.Order
+	(*ListEventsResponse)(nil),              // 23: quittance.order.v1.ListEventsResponse
 }
 var file_quittance_order_v1_reference_proto_depIdxs = []int32{
-	16, // 0: quittance.order.v1.Reference.merchant:type_name -> quittance.order.v1.Merchant
+	18, // 0: quittance.order.v1.Reference.merchant:type_name -> quittance.order.v1.Merchant
 	1,  // 1: quittance.order.v1.Reference.key:type_name -> quittance.order.v1.HashedKey
 	2,  // 2: quittance.order.v1.Reference.account:type_name -> quittance.order.v1.SealedAccount
-	3,  // 3: quittance.order.v1.Reference.product:type_name -> quittance.order.v1.MerchantProduct
-	17, // 4: quittance.order.v1.HashedKey.expire_time:type_name -> google.protobuf.Timestamp
-	18, // 5: quittance.order.v1.SealedAccount.account:type_name -> quittance.order.v1.ProviderAccount
-	14, // 6: quittance.order.v1.SealedAccount.sealed_secrets:type_name -> quittance.order.v1.SealedAccount.SealedSecretsEntry
-	19, // 7: quittance.order.v1.MerchantProduct.product:type_name -> quittance.order.v1.Product
-	0,  // 8: quittance.order.v1.ListReferencesResponse.references:type_name -> quittance.order.v1.Reference
-	12, // 9: quittance.order.v1.ListDeliveredForServiceResponse.orders:type_name -> quittance.order.v1.DeliveredOrder
-	20, // 10: quittance.order.v1.DeliveredOrder.order:type_name -> quittance.order.v1.Order
-	13, // 11: quittance.order.v1.DeliveredOrder.licenses:type_name -> quittance.order.v1.LineLicenses
-	15, // 12: quittance.order.v1.DeliveredOrder.mail_texts:type_name -> quittance.order.v1.DeliveredOrder.MailTextsEntry
-	4,  // 13: quittance.order.v1.ReferenceService.GetReference:input_type -> quittance.order.v1.GetReferenceRequest
-	5,  // 14: quittance.order.v1.ReferenceService.ListReferences:input_type -> quittance.order.v1.ListReferencesRequest
-	7,  // 15: quittance.order.v1.ReferenceService.GetOrderForService:input_type -> quittance.order.v1.GetOrderForServiceRequest
-	8,  // 16: quittance.order.v1.ReferenceService.GetOrderByToken:input_type -> quittance.order.v1.GetOrderByTokenRequest
-	10, // 17: quittance.order.v1.ReferenceService.ListDeliveredForService:input_type -> quittance.order.v1.ListDeliveredForServiceRequest
-	9,  // 18: quittance.order.v1.ReferenceService.ListEventsForService:input_type -> quittance.order.v1.ListEventsForServiceRequest
-	0,  // 19: quittance.order.v1.ReferenceService.GetReference:output_type -> quittance.order.v1.Reference
-	6,  // 20: quittance.order.v1.ReferenceService.ListReferences:output_type -> quittance.order.v1.ListReferencesResponse
-	20, // 21: quittance.order.v1.ReferenceService.GetOrderForService:output_type -> quittance.order.v1.Order
-	20, // 22: quittance.order.v1.ReferenceService.GetOrderByToken:output_type -> quittance.order.v1.Order
-	11, // 23: quittance.order.v1.ReferenceService.ListDeliveredForService:output_type -> quittance.order.v1.ListDeliveredForServiceResponse
-	21, // 24: quittance.order.v1.ReferenceService.ListEventsForService:output_type -> quittance.order.v1.ListEventsResponse
-	19, // [19:25] is the sub-list for method output_type
-	13, // [13:19] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	4,  // 3: quittance.order.v1.Reference.product:type_name -> quittance.order.v1.MerchantProduct
+	19, // 4: quittance.order.v1.HashedKey.expire_time:type_name -> google.protobuf.Timestamp
+	20, // 5: quittance.order.v1.SealedAccount.account:type_name -> quittance.order.v1.ProviderAccount
+	15, // 6: quittance.order.v1.SealedAccount.sealed_secrets:type_name -> quittance.order.v1.SealedAccount.SealedSecretsEntry
+	16, // 7: quittance.order.v1.SealedAccount.old_secrets:type_name -> quittance.order.v1.SealedAccount.OldSecretsEntry
+	19, // 8: quittance.order.v1.OldSecret.expire_time:type_name -> google.protobuf.Timestamp
+	21, // 9: quittance.order.v1.MerchantProduct.product:type_name -> quittance.order.v1.Product
+	0,  // 10: quittance.order.v1.ListReferencesResponse.references:type_name -> quittance.order.v1.Reference
+	13, // 11: quittance.order.v1.ListDeliveredForServiceResponse.orders:type_name -> quittance.order.v1.DeliveredOrder
+	22, // 12: quittance.order.v1.DeliveredOrder.order:type_name -> quittance.order.v1.Order
+	14, // 13: quittance.order.v1.DeliveredOrder.licenses:type_name -> quittance.order.v1.LineLicenses
+	17, // 14: quittance.order.v1.DeliveredOrder.mail_texts:type_name -> quittance.order.v1.DeliveredOrder.MailTextsEntry
+	3,  // 15: quittance.order.v1.SealedAccount.OldSecretsEntry.value:type_name -> quittance.order.v1.OldSecret
+	5,  // 16: quittance.order.v1.ReferenceService.GetReference:input_type -> quittance.order.v1.GetReferenceRequest
+	6,  // 17: quittance.order.v1.ReferenceService.ListReferences:input_type -> quittance.order.v1.ListReferencesRequest
+	8,  // 18: quittance.order.v1.ReferenceService.GetOrderForService:input_type -> quittance.order.v1.GetOrderForServiceRequest
+	9,  // 19: quittance.order.v1.ReferenceService.GetOrderByToken:input_type -> quittance.order.v1.GetOrderByTokenRequest
+	11, // 20: quittance.order.v1.ReferenceService.ListDeliveredForService:input_type -> quittance.order.v1.ListDeliveredForServiceRequest
+	10, // 21: quittance.order.v1.ReferenceService.ListEventsForService:input_type -> quittance.order.v1.ListEventsForServiceRequest
+	0,  // 22: quittance.order.v1.ReferenceService.GetReference:output_type -> quittance.order.v1.Reference
+	7,  // 23: quittance.order.v1.ReferenceService.ListReferences:output_type -> quittance.order.v1.ListReferencesResponse
+	22, // 24: quittance.order.v1.ReferenceService.GetOrderForService:output_type -> quittance.order.v1.Order
+	22, // 25: quittance.order.v1.ReferenceService.GetOrderByToken:output_type -> quittance.order.v1.Order
+	12, // 26: quittance.order.v1.ReferenceService.ListDeliveredForService:output_type -> quittance.order.v1.ListDeliveredForServiceResponse
+	23, // 27: quittance.order.v1.ReferenceService.ListEventsForService:output_type -> quittance.order.v1.ListEventsResponse
+	22, // [22:28] is the sub-list for method output_type
+	16, // [16:22] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_reference_proto_init() }
@@ -1037,7 +1114,7 @@ func file_quittance_order_v1_reference_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_reference_proto_rawDesc), len(file_quittance_order_v1_reference_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
