@@ -16,6 +16,8 @@
 //	version         "4", the default and the only one
 //	accept_sha1     "true": also accept signatures of the legacy kind on returns and postbacks; default "false"
 //	payment_method  CC, DDEU, IDEAL or YOURSAFE_DIRECT; default: the customer chooses on the order page
+//	payment_methods instead of payment_method: those that the customer chooses from before the order page,
+//	                comma-separated
 //	callback_cidrs  comma-separated IP addresses or networks of the vendor (it publishes those of its proxies): a postback
 //	                from anywhere else is unauthentic; default: any address
 //	status.<state>  comma-separated words of saleResult that mean <state>: pending, on_hold, authorized, paid, failed,

@@ -34,7 +34,11 @@ func (*Provider) Redirect(acc provider.Account, attempt provider.Attempt) (provi
 	if err != nil {
 		return provider.Redirect{}, err
 	}
-	if err := checkAttempt(s, attempt); err != nil {
+	if err := checkAttempt(attempt); err != nil {
+		return provider.Redirect{}, err
+	}
+	method, err := s.methodFor(attempt)
+	if err != nil {
 		return provider.Redirect{}, err
 	}
 	description := printable(attempt.Description)
@@ -47,7 +51,7 @@ func (*Provider) Redirect(acc provider.Account, attempt provider.Attempt) (provi
 		"type":          "purchase",
 		"priceAmount":   attempt.Amount.Decimal(),
 		"priceCurrency": attempt.Amount.Currency,
-		"paymentMethod": s.method,
+		"paymentMethod": method,
 		"description":   description,
 		"referenceID":   attempt.Reference,
 		"successURL":    attempt.ReturnURL,
@@ -63,7 +67,7 @@ func (*Provider) Redirect(acc provider.Account, attempt provider.Attempt) (provi
 	}, nil
 }
 
-func checkAttempt(s settings, attempt provider.Attempt) error {
+func checkAttempt(attempt provider.Attempt) error {
 	amount := attempt.Amount
 	switch {
 	case !identifier(attempt.Reference):
@@ -72,8 +76,6 @@ func checkAttempt(s settings, attempt provider.Attempt) error {
 		return fmt.Errorf("amount %s is not positive", amount)
 	case !slices.Contains(currencies, amount.Currency):
 		return fmt.Errorf("currency %.10q is not accepted, only %v are", amount.Currency, currencies)
-	case s.method == "DDEU" && amount.Currency != "EUR":
-		return fmt.Errorf("currency %.10q is not accepted for DDEU, only EUR is", amount.Currency)
 	}
 	back, err := checkURL("return", attempt.ReturnURL)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,9 +23,6 @@ var hosts = map[string]string{
 	"9388": "secure.gaycharge.com",
 	"9001": "secure.yoursafedirect.com",
 }
-
-// methods are the vendor's names of payment methods in protocol version 4.
-var methods = []string{"CC", "DDEU", "IDEAL", "YOURSAFE_DIRECT"}
 
 // builtIn is the meaning of saleResult words. That APPROVED means paid is recollected rather than documented; it is the
 // only row that the code brings along.
@@ -50,7 +46,8 @@ type settings struct {
 	shopID     string
 	base       string // without a slash at the end
 	acceptSHA1 bool
-	method     string
+	method     string                    // of every purchase; empty: none
+	offers     []string                  // methods that customers choose from here
 	words      map[string]provider.State // of saleResult
 	callers    []netip.Prefix            // addresses that postbacks come from; none: any
 	// Key is exported because fmt redacts a Secret only in exported fields.
@@ -74,9 +71,8 @@ func settingsOf(acc provider.Account) (settings, error) {
 			return settings{}, fmt.Errorf("setting accept_sha1: %.10q is neither true nor false", text)
 		}
 	}
-	s.method = acc.Settings["payment_method"]
-	if s.method != "" && !slices.Contains(methods, s.method) {
-		return settings{}, fmt.Errorf("setting payment_method: %.20q is none of %v", s.method, methods)
+	if s.method, s.offers, err = methodsOf(acc.Settings); err != nil {
+		return settings{}, err
 	}
 	if s.words, err = setting.Words(acc.Settings, builtIn); err != nil {
 		return settings{}, err
