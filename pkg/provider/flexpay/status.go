@@ -85,6 +85,7 @@ func (s settings) report(sale map[string]string) (provider.Report, error) {
 		TransactionID: sale["saleID"],
 		AckOrRefund:   method == "" || method == "CC",
 		Detail:        printable(sale["error"]),
+		Payer:         payerOf(sale),
 	}
 	switch response := sale["response"]; response {
 	case found:
@@ -128,4 +129,14 @@ func amountOf(sale map[string]string) (money.Amount, error) {
 		return money.Amount{}, fmt.Errorf("amount is unreadable: %w", err)
 	}
 	return amount, nil
+}
+
+// payerOf reads the billing address; its field names are third-party evidence.
+func payerOf(sale map[string]string) provider.Payer {
+	field := func(name string) string { return printable(sale["billingAddr_"+name]) }
+	return provider.Payer{
+		Name: field("fullName"), Company: field("company"), Email: printable(sale["email"]),
+		AddressLine1: field("addressLine1"), AddressLine2: field("addressLine2"),
+		PostalCode: field("zip"), City: field("city"), Region: field("state"), CountryISO: field("country"),
+	}
 }

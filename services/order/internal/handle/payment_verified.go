@@ -18,6 +18,7 @@ func (h *Handlers) PaymentVerified(ctx context.Context, e event.Event) error {
 	}
 	_, err := h.Orders.For(fact.GetMerchantId()).Update(ctx, fact.GetOrderId(), func(o *order.Order, ch *docstore.Change) error {
 		list, _ := o.Verified(fact, h.Orders.Now())
+		o.PaidFrom(fact)
 		if err := h.Orders.Announce(ch, o, list); err != nil {
 			return err
 		}

@@ -57,6 +57,8 @@ type Order struct {
 	Fulfilled time.Time `json:"fulfilled,omitzero"`
 	// CustomerID is the customer that the merchant assigned.
 	CustomerID string `json:"customer_id,omitempty"`
+	// Payer is who paid, as the provider tells: personal data.
+	Payer *Payer `json:"payer,omitempty"`
 	// CancelOnFailure is the shop's policy when the order was created.
 	CancelOnFailure bool `json:"cancel_on_failure,omitempty"`
 	// TokenHash finds the order by the token in the customer's links, which is

@@ -32,7 +32,7 @@ func (o *Order) View() *orderv1.Order {
 	if o.Consent != nil {
 		v.Consent = &orderv1.Consent{TermsVersion: o.Consent.TermsVersion, Time: stamp(o.Consent.Time)}
 	}
-	v.UserId, v.CustomerId = o.User, o.CustomerID
+	v.UserId, v.CustomerId, v.Payer = o.User, o.CustomerID, o.Payer.view()
 	if o.Method != "" || !o.Fulfilled.IsZero() {
 		v.Fulfillment = &orderv1.Fulfillment{PaymentMethod: o.Method, FulfillTime: stamp(o.Fulfilled)}
 	}

@@ -44,6 +44,8 @@ type Report struct {
 	AckOrRefund bool   `json:"ack_or_refund,omitempty"`
 	Detail      string `json:"detail,omitempty"`
 	Raw         string `json:"raw,omitempty"`
+	// Payer is who paid, if the answer tells.
+	Payer Payer `json:"payer,omitzero"`
 	// UsedBy names another attempt that this transaction has paid already.
 	UsedBy string `json:"used_by,omitempty"`
 }
@@ -169,6 +171,9 @@ func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool
 	v.Asked++
 	if v.otherTransaction(a) {
 		return v.schedule(s, v.Asked, now)
+	}
+	if a.Payer != (Payer{}) && a.UsedBy == "" {
+		v.Payer = a.Payer
 	}
 	merged, news := v.merge(v.judge(a, s, now))
 	if news {

@@ -90,6 +90,8 @@ type Verification struct {
 	LifeOver bool `json:"life_over,omitempty"`
 	// Dismissed is the cause of attention that the merchant has looked at.
 	Dismissed Attention `json:"dismissed,omitempty"`
+	// Payer is who paid, as the provider told last.
+	Payer Payer `json:"payer,omitzero"`
 	// Operations on the attempt's money, oldest first.
 	Operations []Operation `json:"operations,omitempty"`
 
@@ -184,7 +186,7 @@ func (v *Verification) Fact(callbacks []string, p Policy) *eventv1.PaymentVerifi
 		AttemptId: v.Attempt, OrderId: v.Order, MerchantId: v.Merchant, AccountId: v.Account, Provider: v.Provider,
 		Outcome: f.Outcome, Authorized: toProto(f.Authorized), Captured: toProto(f.Captured), Refunded: toProto(f.Refunded),
 		TransactionId: f.TransactionID, HoldReason: f.HoldReason, Detail: f.Detail, Revision: v.Revision,
-		CallbackIds: callbacks, Operations: v.OperationViews(),
+		CallbackIds: callbacks, Operations: v.OperationViews(), Payer: v.Payer.view(),
 		DeliverOnAuthorized: p.DeliverOnAuthorized, CaptureOn: p.CaptureOn, RefundUnwanted: p.RefundUnwanted,
 	}
 }

@@ -261,8 +261,15 @@ func (vs *Verifications) ask(ctx context.Context, t Terms, v *verification.Verif
 	return verification.Report{
 		Outcome: outcomes[r.State], Reference: r.Reference, TransactionID: r.TransactionID, Amount: r.Amount,
 		Captured: r.Captured, Refunded: r.Refunded, Account: r.Account,
-		AckOrRefund: r.AckOrRefund, Detail: r.Detail, Raw: r.Raw,
+		AckOrRefund: r.AckOrRefund, Detail: r.Detail, Raw: r.Raw, Payer: payer(r.Payer),
 	}, nil
+}
+
+func payer(p provider.Payer) verification.Payer {
+	return verification.Payer{
+		Name: p.Name, Company: p.Company, Email: p.Email, AddressLine1: p.AddressLine1, AddressLine2: p.AddressLine2,
+		PostalCode: p.PostalCode, City: p.City, Region: p.Region, Country: p.CountryISO,
+	}
 }
 
 func query(v *verification.Verification) provider.StatusQuery {

@@ -806,8 +806,10 @@ type PaymentVerified struct {
 	CaptureOn string `protobuf:"bytes,17,opt,name=capture_on,json=captureOn,proto3" json:"capture_on,omitempty"`
 	// The merchant's policy: money that the order can't use goes back by itself.
 	RefundUnwanted bool `protobuf:"varint,18,opt,name=refund_unwanted,json=refundUnwanted,proto3" json:"refund_unwanted,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Who paid, as the provider tells.
+	Payer         *v1.Payer `protobuf:"bytes,20,opt,name=payer,proto3" json:"payer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PaymentVerified) Reset() {
@@ -964,6 +966,13 @@ func (x *PaymentVerified) GetRefundUnwanted() bool {
 		return x.RefundUnwanted
 	}
 	return false
+}
+
+func (x *PaymentVerified) GetPayer() *v1.Payer {
+	if x != nil {
+		return x.Payer
+	}
+	return nil
 }
 
 // RefundRequested: something is to be done to the money of an order's attempts:
@@ -1697,7 +1706,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\x06signed\x18\t \x01(\bR\x06signed\x125\n" +
 	"\brefunded\x18\n" +
 	" \x01(\v2\x19.quittance.order.v1.MoneyR\brefunded\x12&\n" +
-	"\x0eunacknowledged\x18\v \x01(\bR\x0eunacknowledged\"\x88\x06\n" +
+	"\x0eunacknowledged\x18\v \x01(\bR\x0eunacknowledged\"\xb9\x06\n" +
 	"\x0fPaymentVerified\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1726,7 +1735,8 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"operations\x12\x1d\n" +
 	"\n" +
 	"capture_on\x18\x11 \x01(\tR\tcaptureOn\x12'\n" +
-	"\x0frefund_unwanted\x18\x12 \x01(\bR\x0erefundUnwanted\"\x8c\x01\n" +
+	"\x0frefund_unwanted\x18\x12 \x01(\bR\x0erefundUnwanted\x12/\n" +
+	"\x05payer\x18\x14 \x01(\v2\x19.quittance.order.v1.PayerR\x05payer\"\x8c\x01\n" +
 	"\x0fRefundRequested\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +
@@ -1835,7 +1845,8 @@ var file_quittance_event_v1_event_proto_goTypes = []any{
 	(v11.Outcome)(0),                // 23: quittance.verification.v1.Outcome
 	(v1.HoldReason)(0),              // 24: quittance.order.v1.HoldReason
 	(*v1.Operation)(nil),            // 25: quittance.order.v1.Operation
-	(*v1.LineLicenses)(nil),         // 26: quittance.order.v1.LineLicenses
+	(*v1.Payer)(nil),                // 26: quittance.order.v1.Payer
+	(*v1.LineLicenses)(nil),         // 27: quittance.order.v1.LineLicenses
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
 	20, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
@@ -1853,15 +1864,16 @@ var file_quittance_event_v1_event_proto_depIdxs = []int32{
 	21, // 12: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
 	24, // 13: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
 	25, // 14: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
-	25, // 15: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
-	26, // 16: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
-	16, // 17: quittance.event.v1.DeliveryRevoked.lines:type_name -> quittance.event.v1.LineRevoked
-	22, // 18: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	26, // 15: quittance.event.v1.PaymentVerified.payer:type_name -> quittance.order.v1.Payer
+	25, // 16: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
+	27, // 17: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
+	16, // 18: quittance.event.v1.DeliveryRevoked.lines:type_name -> quittance.event.v1.LineRevoked
+	22, // 19: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_quittance_event_v1_event_proto_init() }

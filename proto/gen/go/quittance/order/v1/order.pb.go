@@ -646,6 +646,9 @@ type Order struct {
 	UserId string `protobuf:"bytes,28,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// Customer that AssignUser connected, empty before that.
 	CustomerId string `protobuf:"bytes,29,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Who paid, as the provider of the payment that counts tells; unset if it
+	// doesn't.
+	Payer *Payer `protobuf:"bytes,30,opt,name=payer,proto3" json:"payer,omitempty"`
 	// The discount that the order got: its code, and what it took off in total.
 	DiscountCode string `protobuf:"bytes,34,opt,name=discount_code,json=discountCode,proto3" json:"discount_code,omitempty"`
 	Discount     *Money `protobuf:"bytes,35,opt,name=discount,proto3" json:"discount,omitempty"`
@@ -867,6 +870,13 @@ func (x *Order) GetCustomerId() string {
 	return ""
 }
 
+func (x *Order) GetPayer() *Payer {
+	if x != nil {
+		return x.Payer
+	}
+	return nil
+}
+
 func (x *Order) GetDiscountCode() string {
 	if x != nil {
 		return x.DiscountCode
@@ -888,6 +898,116 @@ func (x *Order) GetConsent() *Consent {
 	return nil
 }
 
+// Payer is who paid, as a provider tells; what it doesn't tell is empty.
+type Payer struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Company      string                 `protobuf:"bytes,2,opt,name=company,proto3" json:"company,omitempty"`
+	Email        string                 `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	AddressLine1 string                 `protobuf:"bytes,4,opt,name=address_line1,json=addressLine1,proto3" json:"address_line1,omitempty"`
+	AddressLine2 string                 `protobuf:"bytes,5,opt,name=address_line2,json=addressLine2,proto3" json:"address_line2,omitempty"`
+	PostalCode   string                 `protobuf:"bytes,6,opt,name=postal_code,json=postalCode,proto3" json:"postal_code,omitempty"`
+	City         string                 `protobuf:"bytes,7,opt,name=city,proto3" json:"city,omitempty"`
+	Region       string                 `protobuf:"bytes,8,opt,name=region,proto3" json:"region,omitempty"`
+	// ISO 3166-1 alpha-2 where the provider keeps to it.
+	Country       string `protobuf:"bytes,9,opt,name=country,proto3" json:"country,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Payer) Reset() {
+	*x = Payer{}
+	mi := &file_quittance_order_v1_order_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Payer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Payer) ProtoMessage() {}
+
+func (x *Payer) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_order_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Payer.ProtoReflect.Descriptor instead.
+func (*Payer) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Payer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Payer) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *Payer) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *Payer) GetAddressLine1() string {
+	if x != nil {
+		return x.AddressLine1
+	}
+	return ""
+}
+
+func (x *Payer) GetAddressLine2() string {
+	if x != nil {
+		return x.AddressLine2
+	}
+	return ""
+}
+
+func (x *Payer) GetPostalCode() string {
+	if x != nil {
+		return x.PostalCode
+	}
+	return ""
+}
+
+func (x *Payer) GetCity() string {
+	if x != nil {
+		return x.City
+	}
+	return ""
+}
+
+func (x *Payer) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Payer) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
 // Fulfillment is how far the fulfilment URL brought an order.
 type Fulfillment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -902,7 +1022,7 @@ type Fulfillment struct {
 
 func (x *Fulfillment) Reset() {
 	*x = Fulfillment{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1034,7 @@ func (x *Fulfillment) String() string {
 func (*Fulfillment) ProtoMessage() {}
 
 func (x *Fulfillment) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1047,7 @@ func (x *Fulfillment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fulfillment.ProtoReflect.Descriptor instead.
 func (*Fulfillment) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{4}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Fulfillment) GetPaymentMethod() string {
@@ -976,7 +1096,7 @@ type CreateOrderRequest struct {
 
 func (x *CreateOrderRequest) Reset() {
 	*x = CreateOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1108,7 @@ func (x *CreateOrderRequest) String() string {
 func (*CreateOrderRequest) ProtoMessage() {}
 
 func (x *CreateOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1121,7 @@ func (x *CreateOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrderRequest.ProtoReflect.Descriptor instead.
 func (*CreateOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{5}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateOrderRequest) GetIdempotencyKey() string {
@@ -1101,7 +1221,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1233,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1246,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Consent) GetTermsVersion() string {
@@ -1155,7 +1275,7 @@ type OrderItem struct {
 
 func (x *OrderItem) Reset() {
 	*x = OrderItem{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1287,7 @@ func (x *OrderItem) String() string {
 func (*OrderItem) ProtoMessage() {}
 
 func (x *OrderItem) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1300,7 @@ func (x *OrderItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderItem.ProtoReflect.Descriptor instead.
 func (*OrderItem) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{7}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OrderItem) GetProductId() string {
@@ -1206,7 +1326,7 @@ type PriceOrderRequest struct {
 
 func (x *PriceOrderRequest) Reset() {
 	*x = PriceOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1338,7 @@ func (x *PriceOrderRequest) String() string {
 func (*PriceOrderRequest) ProtoMessage() {}
 
 func (x *PriceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1351,7 @@ func (x *PriceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriceOrderRequest.ProtoReflect.Descriptor instead.
 func (*PriceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{8}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PriceOrderRequest) GetOrder() *CreateOrderRequest {
@@ -1250,7 +1370,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1382,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1395,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{9}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetOrderRequest) GetOrderId() string {
@@ -1296,7 +1416,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1428,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1441,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{10}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListOrdersRequest) GetPageSize() int32 {
@@ -1348,7 +1468,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1360,7 +1480,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1373,7 +1493,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{11}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -1399,7 +1519,7 @@ type WatchOrderRequest struct {
 
 func (x *WatchOrderRequest) Reset() {
 	*x = WatchOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1531,7 @@ func (x *WatchOrderRequest) String() string {
 func (*WatchOrderRequest) ProtoMessage() {}
 
 func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1544,7 @@ func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderRequest.ProtoReflect.Descriptor instead.
 func (*WatchOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{12}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchOrderRequest) GetOrderId() string {
@@ -1450,7 +1570,7 @@ type ListEventsRequest struct {
 
 func (x *ListEventsRequest) Reset() {
 	*x = ListEventsRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1462,7 +1582,7 @@ func (x *ListEventsRequest) String() string {
 func (*ListEventsRequest) ProtoMessage() {}
 
 func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1475,7 +1595,7 @@ func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
 func (*ListEventsRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{13}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListEventsRequest) GetPageSize() int32 {
@@ -1524,7 +1644,7 @@ type PublicEvent struct {
 
 func (x *PublicEvent) Reset() {
 	*x = PublicEvent{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1656,7 @@ func (x *PublicEvent) String() string {
 func (*PublicEvent) ProtoMessage() {}
 
 func (x *PublicEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[14]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1669,7 @@ func (x *PublicEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PublicEvent.ProtoReflect.Descriptor instead.
 func (*PublicEvent) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{14}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PublicEvent) GetId() string {
@@ -1613,7 +1733,7 @@ type ListEventsResponse struct {
 
 func (x *ListEventsResponse) Reset() {
 	*x = ListEventsResponse{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1745,7 @@ func (x *ListEventsResponse) String() string {
 func (*ListEventsResponse) ProtoMessage() {}
 
 func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[15]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1758,7 @@ func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
 func (*ListEventsResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{15}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListEventsResponse) GetEvents() []*PublicEvent {
@@ -1671,7 +1791,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1683,7 +1803,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[16]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1696,7 +1816,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{16}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CancelOrderRequest) GetOrderId() string {
@@ -1716,7 +1836,7 @@ type ResolveHoldRequest struct {
 
 func (x *ResolveHoldRequest) Reset() {
 	*x = ResolveHoldRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1848,7 @@ func (x *ResolveHoldRequest) String() string {
 func (*ResolveHoldRequest) ProtoMessage() {}
 
 func (x *ResolveHoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[17]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1861,7 @@ func (x *ResolveHoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveHoldRequest.ProtoReflect.Descriptor instead.
 func (*ResolveHoldRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{17}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResolveHoldRequest) GetOrderId() string {
@@ -1775,7 +1895,7 @@ type RefundOrderRequest struct {
 
 func (x *RefundOrderRequest) Reset() {
 	*x = RefundOrderRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[18]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1907,7 @@ func (x *RefundOrderRequest) String() string {
 func (*RefundOrderRequest) ProtoMessage() {}
 
 func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[18]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1920,7 @@ func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderRequest.ProtoReflect.Descriptor instead.
 func (*RefundOrderRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{18}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RefundOrderRequest) GetOrderId() string {
@@ -1847,7 +1967,7 @@ type CapturePaymentRequest struct {
 
 func (x *CapturePaymentRequest) Reset() {
 	*x = CapturePaymentRequest{}
-	mi := &file_quittance_order_v1_order_proto_msgTypes[19]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1979,7 @@ func (x *CapturePaymentRequest) String() string {
 func (*CapturePaymentRequest) ProtoMessage() {}
 
 func (x *CapturePaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_order_proto_msgTypes[19]
+	mi := &file_quittance_order_v1_order_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +1992,7 @@ func (x *CapturePaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CapturePaymentRequest.ProtoReflect.Descriptor instead.
 func (*CapturePaymentRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{19}
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CapturePaymentRequest) GetOrderId() string {
@@ -1914,7 +2034,7 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x12<\n" +
-	"\bdecision\x18\x04 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\x92\v\n" +
+	"\bdecision\x18\x04 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\xc3\v\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +
@@ -1948,13 +2068,25 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\vfulfillment\x18\x1b \x01(\v2\x1f.quittance.order.v1.FulfillmentR\vfulfillment\x12\x17\n" +
 	"\auser_id\x18\x1c \x01(\tR\x06userId\x12\x1f\n" +
 	"\vcustomer_id\x18\x1d \x01(\tR\n" +
-	"customerId\x12#\n" +
+	"customerId\x12/\n" +
+	"\x05payer\x18\x1e \x01(\v2\x19.quittance.order.v1.PayerR\x05payer\x12#\n" +
 	"\rdiscount_code\x18\" \x01(\tR\fdiscountCode\x125\n" +
 	"\bdiscount\x18# \x01(\v2\x19.quittance.order.v1.MoneyR\bdiscount\x125\n" +
 	"\aconsent\x18$ \x01(\v2\x1b.quittance.order.v1.ConsentR\aconsent\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"s\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfc\x01\n" +
+	"\x05Payer\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\acompany\x18\x02 \x01(\tR\acompany\x12\x14\n" +
+	"\x05email\x18\x03 \x01(\tR\x05email\x12#\n" +
+	"\raddress_line1\x18\x04 \x01(\tR\faddressLine1\x12#\n" +
+	"\raddress_line2\x18\x05 \x01(\tR\faddressLine2\x12\x1f\n" +
+	"\vpostal_code\x18\x06 \x01(\tR\n" +
+	"postalCode\x12\x12\n" +
+	"\x04city\x18\a \x01(\tR\x04city\x12\x16\n" +
+	"\x06region\x18\b \x01(\tR\x06region\x12\x18\n" +
+	"\acountry\x18\t \x01(\tR\acountry\"s\n" +
 	"\vFulfillment\x12%\n" +
 	"\x0epayment_method\x18\x01 \x01(\tR\rpaymentMethod\x12=\n" +
 	"\ffulfill_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vfulfillTime\"\xca\x04\n" +
@@ -2093,7 +2225,7 @@ func file_quittance_order_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_quittance_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_quittance_order_v1_order_proto_goTypes = []any{
 	(PaymentState)(0),             // 0: quittance.order.v1.PaymentState
 	(DeliveryState)(0),            // 1: quittance.order.v1.DeliveryState
@@ -2104,96 +2236,98 @@ var file_quittance_order_v1_order_proto_goTypes = []any{
 	(*Customer)(nil),              // 6: quittance.order.v1.Customer
 	(*Hold)(nil),                  // 7: quittance.order.v1.Hold
 	(*Order)(nil),                 // 8: quittance.order.v1.Order
-	(*Fulfillment)(nil),           // 9: quittance.order.v1.Fulfillment
-	(*CreateOrderRequest)(nil),    // 10: quittance.order.v1.CreateOrderRequest
-	(*Consent)(nil),               // 11: quittance.order.v1.Consent
-	(*OrderItem)(nil),             // 12: quittance.order.v1.OrderItem
-	(*PriceOrderRequest)(nil),     // 13: quittance.order.v1.PriceOrderRequest
-	(*GetOrderRequest)(nil),       // 14: quittance.order.v1.GetOrderRequest
-	(*ListOrdersRequest)(nil),     // 15: quittance.order.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 16: quittance.order.v1.ListOrdersResponse
-	(*WatchOrderRequest)(nil),     // 17: quittance.order.v1.WatchOrderRequest
-	(*ListEventsRequest)(nil),     // 18: quittance.order.v1.ListEventsRequest
-	(*PublicEvent)(nil),           // 19: quittance.order.v1.PublicEvent
-	(*ListEventsResponse)(nil),    // 20: quittance.order.v1.ListEventsResponse
-	(*CancelOrderRequest)(nil),    // 21: quittance.order.v1.CancelOrderRequest
-	(*ResolveHoldRequest)(nil),    // 22: quittance.order.v1.ResolveHoldRequest
-	(*RefundOrderRequest)(nil),    // 23: quittance.order.v1.RefundOrderRequest
-	(*CapturePaymentRequest)(nil), // 24: quittance.order.v1.CapturePaymentRequest
-	nil,                           // 25: quittance.order.v1.Order.MetadataEntry
-	nil,                           // 26: quittance.order.v1.CreateOrderRequest.MetadataEntry
-	(*Money)(nil),                 // 27: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*Operation)(nil),             // 29: quittance.order.v1.Operation
-	(*AssignUserRequest)(nil),     // 30: quittance.order.v1.AssignUserRequest
-	(*AssignUserResponse)(nil),    // 31: quittance.order.v1.AssignUserResponse
+	(*Payer)(nil),                 // 9: quittance.order.v1.Payer
+	(*Fulfillment)(nil),           // 10: quittance.order.v1.Fulfillment
+	(*CreateOrderRequest)(nil),    // 11: quittance.order.v1.CreateOrderRequest
+	(*Consent)(nil),               // 12: quittance.order.v1.Consent
+	(*OrderItem)(nil),             // 13: quittance.order.v1.OrderItem
+	(*PriceOrderRequest)(nil),     // 14: quittance.order.v1.PriceOrderRequest
+	(*GetOrderRequest)(nil),       // 15: quittance.order.v1.GetOrderRequest
+	(*ListOrdersRequest)(nil),     // 16: quittance.order.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),    // 17: quittance.order.v1.ListOrdersResponse
+	(*WatchOrderRequest)(nil),     // 18: quittance.order.v1.WatchOrderRequest
+	(*ListEventsRequest)(nil),     // 19: quittance.order.v1.ListEventsRequest
+	(*PublicEvent)(nil),           // 20: quittance.order.v1.PublicEvent
+	(*ListEventsResponse)(nil),    // 21: quittance.order.v1.ListEventsResponse
+	(*CancelOrderRequest)(nil),    // 22: quittance.order.v1.CancelOrderRequest
+	(*ResolveHoldRequest)(nil),    // 23: quittance.order.v1.ResolveHoldRequest
+	(*RefundOrderRequest)(nil),    // 24: quittance.order.v1.RefundOrderRequest
+	(*CapturePaymentRequest)(nil), // 25: quittance.order.v1.CapturePaymentRequest
+	nil,                           // 26: quittance.order.v1.Order.MetadataEntry
+	nil,                           // 27: quittance.order.v1.CreateOrderRequest.MetadataEntry
+	(*Money)(nil),                 // 28: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*Operation)(nil),             // 30: quittance.order.v1.Operation
+	(*AssignUserRequest)(nil),     // 31: quittance.order.v1.AssignUserRequest
+	(*AssignUserResponse)(nil),    // 32: quittance.order.v1.AssignUserResponse
 }
 var file_quittance_order_v1_order_proto_depIdxs = []int32{
-	27, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
-	27, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
+	28, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
+	28, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
 	3,  // 2: quittance.order.v1.Line.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
 	1,  // 3: quittance.order.v1.Line.delivery_state:type_name -> quittance.order.v1.DeliveryState
-	27, // 4: quittance.order.v1.Line.discount:type_name -> quittance.order.v1.Money
+	28, // 4: quittance.order.v1.Line.discount:type_name -> quittance.order.v1.Money
 	3,  // 5: quittance.order.v1.Line.fallback_method:type_name -> quittance.order.v1.DeliveryMethod
 	2,  // 6: quittance.order.v1.Hold.reason:type_name -> quittance.order.v1.HoldReason
 	4,  // 7: quittance.order.v1.Hold.decision:type_name -> quittance.order.v1.HoldDecision
 	6,  // 8: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
 	5,  // 9: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
-	27, // 10: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
+	28, // 10: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
 	0,  // 11: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
 	1,  // 12: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
 	7,  // 13: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
-	28, // 14: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	28, // 15: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
-	28, // 16: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
-	27, // 17: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
-	27, // 18: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
-	25, // 19: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
-	29, // 20: quittance.order.v1.Order.operations:type_name -> quittance.order.v1.Operation
-	9,  // 21: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
-	27, // 22: quittance.order.v1.Order.discount:type_name -> quittance.order.v1.Money
-	11, // 23: quittance.order.v1.Order.consent:type_name -> quittance.order.v1.Consent
-	28, // 24: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
-	6,  // 25: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
-	12, // 26: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
-	26, // 27: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
-	11, // 28: quittance.order.v1.CreateOrderRequest.consent:type_name -> quittance.order.v1.Consent
-	28, // 29: quittance.order.v1.Consent.time:type_name -> google.protobuf.Timestamp
-	10, // 30: quittance.order.v1.PriceOrderRequest.order:type_name -> quittance.order.v1.CreateOrderRequest
-	8,  // 31: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
-	28, // 32: quittance.order.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	28, // 33: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
-	8,  // 34: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
-	19, // 35: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
-	4,  // 36: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
-	27, // 37: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
-	10, // 38: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
-	13, // 39: quittance.order.v1.OrderService.PriceOrder:input_type -> quittance.order.v1.PriceOrderRequest
-	14, // 40: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
-	15, // 41: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
-	17, // 42: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
-	18, // 43: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
-	30, // 44: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
-	21, // 45: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
-	22, // 46: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
-	23, // 47: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
-	24, // 48: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
-	8,  // 49: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
-	8,  // 50: quittance.order.v1.OrderService.PriceOrder:output_type -> quittance.order.v1.Order
-	8,  // 51: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
-	16, // 52: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
-	8,  // 53: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
-	20, // 54: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
-	31, // 55: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
-	8,  // 56: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
-	8,  // 57: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
-	8,  // 58: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
-	8,  // 59: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
-	49, // [49:60] is the sub-list for method output_type
-	38, // [38:49] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	29, // 14: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	29, // 15: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
+	29, // 16: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
+	28, // 17: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
+	28, // 18: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
+	26, // 19: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
+	30, // 20: quittance.order.v1.Order.operations:type_name -> quittance.order.v1.Operation
+	10, // 21: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
+	9,  // 22: quittance.order.v1.Order.payer:type_name -> quittance.order.v1.Payer
+	28, // 23: quittance.order.v1.Order.discount:type_name -> quittance.order.v1.Money
+	12, // 24: quittance.order.v1.Order.consent:type_name -> quittance.order.v1.Consent
+	29, // 25: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
+	6,  // 26: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
+	13, // 27: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
+	27, // 28: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
+	12, // 29: quittance.order.v1.CreateOrderRequest.consent:type_name -> quittance.order.v1.Consent
+	29, // 30: quittance.order.v1.Consent.time:type_name -> google.protobuf.Timestamp
+	11, // 31: quittance.order.v1.PriceOrderRequest.order:type_name -> quittance.order.v1.CreateOrderRequest
+	8,  // 32: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
+	29, // 33: quittance.order.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	29, // 34: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
+	8,  // 35: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
+	20, // 36: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
+	4,  // 37: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
+	28, // 38: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
+	11, // 39: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
+	14, // 40: quittance.order.v1.OrderService.PriceOrder:input_type -> quittance.order.v1.PriceOrderRequest
+	15, // 41: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
+	16, // 42: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
+	18, // 43: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
+	19, // 44: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
+	31, // 45: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
+	22, // 46: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
+	23, // 47: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
+	24, // 48: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
+	25, // 49: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
+	8,  // 50: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
+	8,  // 51: quittance.order.v1.OrderService.PriceOrder:output_type -> quittance.order.v1.Order
+	8,  // 52: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
+	17, // 53: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
+	8,  // 54: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
+	21, // 55: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
+	32, // 56: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
+	8,  // 57: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
+	8,  // 58: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
+	8,  // 59: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
+	8,  // 60: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
+	50, // [50:61] is the sub-list for method output_type
+	39, // [39:50] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_order_proto_init() }
@@ -2210,7 +2344,7 @@ func file_quittance_order_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_order_proto_rawDesc), len(file_quittance_order_v1_order_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
