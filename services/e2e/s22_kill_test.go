@@ -63,7 +63,7 @@ func newStorm(t testing.TB) *storm {
 	if err := s.sandbox.PutWebhook(t.Context(), standalone.DemoEndpoint, demo.WebhookSecret.Reveal()); err != nil {
 		t.Fatal(err)
 	}
-	s.at = standalone.At(grpcAddr)
+	s.at, s.edge = standalone.At(grpcAddr), "http://"+httpAddr
 	s.key = demo.APIKey
 	s.connect(demo.APIKey)
 	s.stock()
