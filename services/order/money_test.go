@@ -178,8 +178,11 @@ func TestReservedMoney(t *testing.T) {
 		if _, err := c.then(t.Context(), o.GetId()); fault.KindOf(err) != fault.KindConflict {
 			t.Fatalf("%s, then the other: %v", name, err)
 		}
-		if n := w.bus.count(event.RefundRequested, o.GetId()); n != 1 {
-			t.Fatalf("%s: asked for %d times", name, n)
-		}
+		testkit.Eventually(t, 20*time.Second, func() error { // the outbox publishes after the answer
+			if n := w.bus.count(event.RefundRequested, o.GetId()); n != 1 {
+				return fmt.Errorf("%s: asked for %d times", name, n)
+			}
+			return nil
+		})
 	}
 }
