@@ -23,6 +23,9 @@ import (
 	"quittance/services/notification/internal/queue"
 )
 
+// rarely is how often the store is asked what another process left.
+const rarely = 10 * time.Second
+
 // types are the events of the kinds.
 var types = map[endpoint.Kind]string{
 	endpoint.Failing:   event.EndpointFailing,
@@ -65,7 +68,7 @@ func Open(ctx context.Context, b *service.Base, es *endpoints.Endpoints, merchan
 		return nil, err
 	}
 	ns := &Notices{Collection: coll, base: b, endpoints: es, merchants: merchants, mailer: mailer}
-	service.Loop(b, coll, ns.work, due.Options{Workers: 4})
+	service.Loop(b, coll, ns.work, due.Options{Workers: 4, Poll: rarely})
 	return ns, nil
 }
 

@@ -25,7 +25,8 @@ const (
 	// page is how many queues are looked at at once, pause the time between.
 	page  = 50
 	pause = time.Second
-	// retry is the pause after a page that could not be worked on.
+	// retry is the pause after a page that could not be worked on, and between
+	// looks at what another process left.
 	retry = 10 * time.Second
 )
 
@@ -76,7 +77,7 @@ func Open(ctx context.Context, b *service.Base, es *endpoints.Endpoints, qs *que
 		return nil, err
 	}
 	rs := &Replays{Collection: coll, base: b, endpoints: es, queues: qs, history: h}
-	service.Loop(b, coll, rs.work, due.Options{Workers: 2})
+	service.Loop(b, coll, rs.work, due.Options{Workers: 2, Poll: retry})
 	return rs, nil
 }
 
