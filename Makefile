@@ -13,6 +13,8 @@ P         ?= 2
 # Further arguments of `go test`: make test TEST='-run TestOrder -v'
 TEST      ?=
 FUZZTIME  ?= 20s
+# Stories that `make processes` tells; those with processes of their own in any case are told by `make test`.
+STORIES   ?= ^Test(P[0-9]+)?S([1-9]|1[0-9]|25|26)[A-Z]
 # Version of axe-core, which looks at the accessibility of pages.
 AXE       ?= 4.10.3
 # Flags of the simulation, see services/simulation.
@@ -38,6 +40,10 @@ build: ## all programs, into bin/
 .PHONY: test
 test: ## the tests of all modules
 	$(GO) test -p $(P) -timeout 10m $(TEST) $(MODULES)
+
+.PHONY: processes
+processes: ## the stories STORIES of services/e2e again, with a process per service and a nats-server
+	QUITTANCE_TEST_MODE=processes $(GO) test -count=1 -timeout 15m -run '$(STORIES)' $(TEST) ./services/e2e
 
 .PHONY: axe
 axe: .cache/axe/node_modules/axe-core/axe.min.js ## axe-core for the tests of pages, into .cache (needs npm)
