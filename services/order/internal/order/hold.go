@@ -196,15 +196,21 @@ func (o *Order) returned(f *eventv1.PaymentVerified, now time.Time) []Announceme
 	return o.released("the money was given back", attempt, f.GetRevision(), now)
 }
 
-// released: the question about an attempt is over and left nothing. The order is
-// what it was before, unless another attempt has something to say.
+// released: the question about an attempt, or its reservation, is over and left
+// nothing. The order is what it was before, unless another attempt has something to
+// say. Was delivery asked for on the strength of the reservation, what is not
+// delivered yet must not be: the order is canceled.
 func (o *Order) released(problem, attempt string, revision int64, now time.Time) []Announcement {
 	before := orderv1.PaymentState_PAYMENT_STATE_UNPAID
 	if o.Hold != nil && o.Hold.late() {
 		before = o.Hold.Before
 	}
+	says := event.PaymentFailed
+	if before == orderv1.PaymentState_PAYMENT_STATE_UNPAID && !o.AskedDelivery.IsZero() {
+		before, says = orderv1.PaymentState_PAYMENT_STATE_CANCELED, event.OrderCanceled
+	}
 	o.Payment, o.Hold, o.PaidBy, o.PaymentProblem = before, nil, "", problem
-	a := o.announce(event.PaymentFailed, now)
+	a := o.announce(says, now)
 	a.Attempt, a.Revision = attempt, revision
 	return append([]Announcement{a}, o.next(now)...)
 }

@@ -243,15 +243,16 @@ func NextDue(o *Order) time.Time {
 }
 
 // awaitsDelivery: the delivery service was told to deliver and has not said
-// that everything is. Nothing is awaited once the money went back.
+// that everything is. Nothing is awaited while the money is a question, or once it
+// went back.
 func (o *Order) awaitsDelivery() bool {
 	switch o.Payment {
 	case orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK,
-		orderv1.PaymentState_PAYMENT_STATE_CANCELED:
+		orderv1.PaymentState_PAYMENT_STATE_CANCELED, orderv1.PaymentState_PAYMENT_STATE_UNPAID,
+		orderv1.PaymentState_PAYMENT_STATE_EXPIRED, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
 		return false
-	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED, orderv1.PaymentState_PAYMENT_STATE_UNPAID,
-		orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED, orderv1.PaymentState_PAYMENT_STATE_PAID,
-		orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_EXPIRED, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
+	case orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED, orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED,
+		orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED:
 	}
 	return !o.AskedDelivery.IsZero() && o.Delivery != orderv1.DeliveryState_DELIVERY_STATE_DELIVERED
 }

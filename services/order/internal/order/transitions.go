@@ -254,11 +254,6 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 	questioned := o.Payment == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD && o.Hold.Attempt == f.GetAttemptId()
 	reserved := o.Payment == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED && o.PaidBy == f.GetAttemptId()
 	switch {
-	case reserved && !o.AskedDelivery.IsZero():
-		// Delivery was asked for on the strength of an authorization that is
-		// gone: what is not delivered yet must not be.
-		o.Payment, o.PaidBy, o.PaymentProblem = orderv1.PaymentState_PAYMENT_STATE_CANCELED, "", reason
-		return []Announcement{o.announceAttempt(event.OrderCanceled, f, now)}
 	case questioned, reserved:
 		return append(o.released(reason, f.GetAttemptId(), f.GetRevision(), now), o.giveUp(f, now)...)
 	case o.Payment != orderv1.PaymentState_PAYMENT_STATE_UNPAID, over(before.Outcome):

@@ -1,0 +1,85 @@
+package order
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"quittance/pkg/event"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+)
+
+const (
+	isHeld           = orderv1.PaymentState_PAYMENT_STATE_ON_HOLD
+	isPaid           = orderv1.PaymentState_PAYMENT_STATE_PAID
+	isCanceled       = orderv1.PaymentState_PAYMENT_STATE_CANCELED
+	accept, refund   = orderv1.HoldDecision_HOLD_DECISION_ACCEPT, orderv1.HoldDecision_HOLD_DECISION_REFUND
+)
+
+// amounts is a fact of the attempt "a" with these amounts of the order's 1000.
+func amounts(outcome Outcome, revision, authorized, captured, refunded int64) *eventv1.PaymentVerified {
+	f := &eventv1.PaymentVerified{
+		AttemptId: "a", OrderId: "ord_1", Outcome: outcome, Revision: revision, Detail: "why",
+		Authorized: toProto(eur(authorized)), Captured: toProto(eur(captured)), Refunded: toProto(eur(refunded)),
+	}
+	if outcome == verificationv1.Outcome_OUTCOME_ON_HOLD {
+		f.HoldReason = orderv1.HoldReason_HOLD_REASON_MISMATCH
+	}
+	return f
+}
+
+// said are an order's operations, all in a state.
+func said(o *Order, state orderv1.OperationState) []*orderv1.Operation {
+	out := views(o.Operations)
+	for _, op := range out {
+		op.State = state
+	}
+	return out
+}
+
+func resolve(t *testing.T, o *Order, decision orderv1.HoldDecision) []string {
+	t.Helper()
+	out, err := o.Resolve(decision, t0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return types(out)
+}
+
+// TestP1NothingIsDeliveredWhileTheMoneyIsAQuestion: delivery was asked for on the
+// strength of a reservation, of which another amount was taken. Delivery is not
+// asked again while that is a question; then it is, or the order is canceled.
+func TestP1NothingIsDeliveredWhileTheMoneyIsAQuestion(t *testing.T) {
+	for name, end := range map[string]func(*Order) []string{
+		"accepted": func(o *Order) []string { return resolve(t, o, accept) },
+		"given back by hand": func(o *Order) []string {
+			resolve(t, o, refund)
+			f := amounts(verificationv1.Outcome_OUTCOME_ON_HOLD, 3, 1000, 500, 0)
+			f.Operations = said(o, orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND)
+			out, _ := o.Verified(f, t0)
+			return types(out)
+		},
+		"failed": func(o *Order) []string {
+			out, _ := o.Verified(amounts(verificationv1.Outcome_OUTCOME_FAILED, 3, 1000, 500, 0), t0)
+			return types(out)
+		},
+	} {
+		o, _ := fresh(t, 1, false)
+		f := amounts(verificationv1.Outcome_OUTCOME_AUTHORIZED, 1, 1000, 0, 0)
+		f.DeliverOnAuthorized = true
+		o.Verified(f, t0)
+		o.Verified(amounts(verificationv1.Outcome_OUTCOME_ON_HOLD, 2, 1000, 500, 0), t0)
+		if _, again := o.Work(t0.Add(time.Hour)); o.Payment != isHeld || len(again) > 0 || !NextDue(o).IsZero() {
+			t.Errorf("%s: %v, asks again %v, due %v", name, o.Payment, again, NextDue(o))
+		}
+		says, want, state := end(o), event.OrderCanceled, isCanceled
+		if name == "accepted" {
+			want, state = event.PaymentSucceeded, isPaid
+		}
+		if o.Payment != state || !slices.Equal(says, []string{want}) || o.awaitsDelivery() != (state == isPaid) {
+			t.Errorf("%s: %v, %q, awaits delivery %v", name, o.Payment, says, o.awaitsDelivery())
+		}
+	}
+}
