@@ -56,6 +56,13 @@ func (o *Order) hold(f *eventv1.PaymentVerified, detail string, now time.Time) [
 	if reason == orderv1.HoldReason_HOLD_REASON_UNSPECIFIED {
 		reason = orderv1.HoldReason_HOLD_REASON_MISMATCH
 	}
+	if o.Payment == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD && o.Hold.Attempt == f.GetAttemptId() && o.Hold.Reason == reason {
+		o.Hold.Detail = detail // the same question, and what was decided stays
+		if o.Hold.Refund {
+			return nil
+		}
+		return o.unwanted(f.GetAttemptId(), now)
+	}
 	o.Payment = orderv1.PaymentState_PAYMENT_STATE_ON_HOLD
 	o.Hold = &Hold{Reason: reason, Detail: detail, Attempt: f.GetAttemptId(), Before: before}
 	out := []Announcement{o.announceAttempt(event.OrderOnHold, f, now)}
@@ -155,13 +162,14 @@ func (o *Order) accept(now time.Time) ([]Announcement, error) {
 }
 
 // refuse sends the held money back; the order is on hold until it has gone. Is
-// there none (the transaction has paid another attempt), the hold just ends.
+// there none (the transaction has paid another attempt), the hold just ends. Is
+// there more than when it was first refused, the merchant refuses that again.
 func (o *Order) refuse(now time.Time) []Announcement {
 	o.Resolved = orderv1.HoldDecision_HOLD_DECISION_REFUND
-	if o.Hold.Refund {
+	attempt := o.Hold.Attempt
+	if o.Hold.Refund && o.leaves(attempt) {
 		return nil
 	}
-	attempt := o.Hold.Attempt
 	a := o.Attempts[attempt]
 	if a.Captured.Minor == a.Refunded.Minor && a.Authorized.Minor == 0 {
 		a.Refused = true
@@ -169,14 +177,26 @@ func (o *Order) refuse(now time.Time) []Announcement {
 		return o.released("the merchant refused the payment", attempt, a.Revision, now)
 	}
 	o.Hold.Refund = true
-	return o.giveBack(attempt, orderv1.OperationCause_OPERATION_CAUSE_HOLD, true, now)
+	out := o.giveBack(attempt, orderv1.OperationCause_OPERATION_CAUSE_HOLD, true, now)
+	return append(out, o.returned(attempt, now)...)
+}
+
+// leaves reports that an operation that gives an attempt's money back waits for
+// the provider, or for the merchant.
+func (o *Order) leaves(attempt string) bool {
+	kind := orderv1.OperationKind_OPERATION_KIND_REFUND
+	if o.Attempts[attempt].Captured.Minor == 0 {
+		kind = orderv1.OperationKind_OPERATION_KIND_CANCEL
+	}
+	return slices.ContainsFunc(o.Operations, func(op Operation) bool {
+		return op.Attempt == attempt && op.Kind == kind && (op.open() || needsHand(op.State))
+	})
 }
 
 // returned ends a hold when its money is gone in a way that the provider's word
 // on the payment does not tell: the reservation was canceled, or the merchant
 // says that it was given back by hand.
-func (o *Order) returned(f *eventv1.PaymentVerified, now time.Time) []Announcement {
-	attempt := f.GetAttemptId()
+func (o *Order) returned(attempt string, now time.Time) []Announcement {
 	if o.Payment != orderv1.PaymentState_PAYMENT_STATE_ON_HOLD || !o.Hold.Refund || o.Hold.Attempt != attempt {
 		return nil
 	}
@@ -193,7 +213,7 @@ func (o *Order) returned(f *eventv1.PaymentVerified, now time.Time) []Announceme
 	}
 	a.Refused = true
 	o.Attempts[attempt] = a
-	return o.released("the money was given back", attempt, f.GetRevision(), now)
+	return o.released("the money was given back", attempt, a.Revision, now)
 }
 
 // released: the question about an attempt, or its reservation, is over and left

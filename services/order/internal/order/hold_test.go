@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	isHeld           = orderv1.PaymentState_PAYMENT_STATE_ON_HOLD
+	isUnpaid, isHeld = orderv1.PaymentState_PAYMENT_STATE_UNPAID, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD
 	isPaid           = orderv1.PaymentState_PAYMENT_STATE_PAID
 	isCanceled       = orderv1.PaymentState_PAYMENT_STATE_CANCELED
 	accept, refund   = orderv1.HoldDecision_HOLD_DECISION_ACCEPT, orderv1.HoldDecision_HOLD_DECISION_REFUND
@@ -81,5 +81,48 @@ func TestP1NothingIsDeliveredWhileTheMoneyIsAQuestion(t *testing.T) {
 		if o.Payment != state || !slices.Equal(says, []string{want}) || o.awaitsDelivery() != (state == isPaid) {
 			t.Errorf("%s: %v, %q, awaits delivery %v", name, o.Payment, says, o.awaitsDelivery())
 		}
+	}
+}
+
+// TestP1ADecisionOutlivesNewFacts: the merchant refused the money, and a part of it
+// went back. That is the same question, and it is decided.
+func TestP1ADecisionOutlivesNewFacts(t *testing.T) {
+	const held = verificationv1.Outcome_OUTCOME_ON_HOLD
+	o, _ := fresh(t, 1, false)
+	o.Verified(amounts(held, 1, 0, 1200, 0), t0)
+	resolve(t, o, refund)
+	f := amounts(held, 2, 0, 1200, 100)
+	f.Operations = said(o, orderv1.OperationState_OPERATION_STATE_SENT)
+	if out, _ := o.Verified(f, t0); len(out) > 0 || !o.Hold.Refund {
+		t.Fatalf("%q, %+v", types(out), o.Hold)
+	}
+	if out, err := o.Resolve(accept, t0); err == nil {
+		t.Fatalf("accepted on its way back: %q", types(out))
+	}
+	f = amounts(held, 3, 0, 1200, 100)
+	f.Operations = said(o, orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND)
+	if out, _ := o.Verified(f, t0); o.Payment != isUnpaid || !slices.Equal(types(out), []string{event.PaymentFailed}) {
+		t.Fatalf("%v, %q", o.Payment, types(out))
+	}
+}
+
+// TestMoreMoneyThanWasRefusedIsRefusedAgain: a reservation was refused and
+// canceled, and taken all the same.
+func TestMoreMoneyThanWasRefusedIsRefusedAgain(t *testing.T) {
+	const held = verificationv1.Outcome_OUTCOME_ON_HOLD
+	o, _ := fresh(t, 1, false)
+	o.Verified(amounts(held, 1, 900, 0, 0), t0)
+	resolve(t, o, refund)
+	f := amounts(held, 2, 900, 900, 0)
+	f.Operations = said(o, orderv1.OperationState_OPERATION_STATE_DECLINED)
+	o.Verified(f, t0)
+	for _, want := range [][]string{{event.RefundRequested}, {}} {
+		if got := resolve(t, o, refund); !slices.Equal(got, want) {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+	op := o.Operations[len(o.Operations)-1]
+	if op.Kind != orderv1.OperationKind_OPERATION_KIND_REFUND || op.Amount != eur(900) || len(o.Operations) != 2 {
+		t.Fatalf("%+v", o.Operations)
 	}
 }

@@ -104,6 +104,9 @@ func (o *Order) giveBack(attempt string, cause orderv1.OperationCause, atOnce bo
 	if !atOnce {
 		op.State = orderv1.OperationState_OPERATION_STATE_BY_HAND
 	}
+	if cause == orderv1.OperationCause_OPERATION_CAUSE_HOLD && o.operation(op.ID) != nil { // see refuse
+		op.ID = o.OperationID(fmt.Sprintf("%s/%s/%d", cause, attempt, len(o.Operations)))
+	}
 	return o.request(op, now)
 }
 

@@ -105,7 +105,7 @@ func (o *Order) Verified(f *eventv1.PaymentVerified, now time.Time) (out []Annou
 	if !before.says(after) {
 		out = o.mean(f, before, now)
 	}
-	out = append(out, o.returned(f, now)...)
+	out = append(out, o.returned(f.GetAttemptId(), now)...)
 	if byHand {
 		out = append(out, o.announce(event.OrderActionRequired, now))
 	}
