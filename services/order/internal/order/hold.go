@@ -171,7 +171,7 @@ func (o *Order) refuse(now time.Time) []Announcement {
 		return nil
 	}
 	a := o.Attempts[attempt]
-	if a.Captured.Minor == a.Refunded.Minor && a.Authorized.Minor == 0 {
+	if a.gone() || a.Captured.Minor == 0 && a.Authorized.Minor == 0 {
 		a.Refused = true
 		o.Attempts[attempt] = a
 		return o.released("the merchant refused the payment", attempt, a.Revision, now)
@@ -201,7 +201,7 @@ func (o *Order) returned(attempt string, now time.Time) []Announcement {
 		return nil
 	}
 	a := o.Attempts[attempt]
-	gone := slices.ContainsFunc(o.Operations, func(op Operation) bool {
+	gone := a.gone() || slices.ContainsFunc(o.Operations, func(op Operation) bool {
 		done := op.State == orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND
 		if op.Kind == orderv1.OperationKind_OPERATION_KIND_CANCEL { // says nothing of money that was taken all the same
 			done = a.Captured.Minor == 0 && (done || op.State == orderv1.OperationState_OPERATION_STATE_CONFIRMED)
@@ -248,7 +248,7 @@ func (o *Order) next(now time.Time) []Announcement {
 	weight := func(attempt string) int {
 		a := o.Attempts[attempt]
 		switch {
-		case a.Refused || o.goesBack(attempt) || over && a.Captured.Minor <= a.Refunded.Minor:
+		case a.Refused || a.gone() || o.goesBack(attempt) || over && a.Captured.Minor <= a.Refunded.Minor:
 		case a.Outcome == verificationv1.Outcome_OUTCOME_ON_HOLD && a.HoldReason == orderv1.HoldReason_HOLD_REASON_MISMATCH:
 			return 3
 		case a.Outcome == verificationv1.Outcome_OUTCOME_PAID:

@@ -13,7 +13,7 @@ import (
 
 const (
 	isUnpaid, isHeld = orderv1.PaymentState_PAYMENT_STATE_UNPAID, orderv1.PaymentState_PAYMENT_STATE_ON_HOLD
-	isPaid           = orderv1.PaymentState_PAYMENT_STATE_PAID
+	isPaid, isPartly = orderv1.PaymentState_PAYMENT_STATE_PAID, orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED
 	isCanceled       = orderv1.PaymentState_PAYMENT_STATE_CANCELED
 	accept, refund   = orderv1.HoldDecision_HOLD_DECISION_ACCEPT, orderv1.HoldDecision_HOLD_DECISION_REFUND
 )
@@ -124,5 +124,66 @@ func TestMoreMoneyThanWasRefusedIsRefusedAgain(t *testing.T) {
 	op := o.Operations[len(o.Operations)-1]
 	if op.Kind != orderv1.OperationKind_OPERATION_KIND_REFUND || op.Amount != eur(900) || len(o.Operations) != 2 {
 		t.Fatalf("%+v", o.Operations)
+	}
+}
+
+// TestP1AnAcceptedReservationIsTaken: the merchant took 900 of 1000 reserved. Taken,
+// it pays the order, though the provider's word on it stays a mismatch. Less than
+// that is asked about anew.
+func TestP1AnAcceptedReservationIsTaken(t *testing.T) {
+	const held = verificationv1.Outcome_OUTCOME_ON_HOLD
+	for name, c := range map[string]struct {
+		captured, refunded int64
+		early              bool
+		state              PaymentState
+		says               []string
+	}{
+		"taken":                 {900, 0, false, isPaid, []string{event.PaymentSucceeded}},
+		"taken, delivery asked": {900, 0, true, isPaid, []string{}},
+		"partly back":           {900, 1, false, isPartly, []string{event.PaymentSucceeded, event.OrderRefunded}},
+		"all back":              {900, 900, false, isUnpaid, []string{event.PaymentFailed}},
+		"less":                  {899, 0, false, isHeld, []string{event.OrderOnHold}},
+		"less, delivery asked":  {899, 0, true, isHeld, []string{event.OrderOnHold}},
+	} {
+		o, _ := fresh(t, 1, false)
+		f := amounts(held, 1, 900, 0, 0)
+		f.DeliverOnAuthorized = c.early
+		o.Verified(f, t0)
+		resolve(t, o, accept)
+		if _, err := o.Capture(orderv1.OperationCause_OPERATION_CAUSE_MERCHANT, t0); err != nil {
+			t.Fatal(err)
+		}
+		f = amounts(held, 2, 900, c.captured, c.refunded)
+		f.Operations, f.DeliverOnAuthorized = said(o, orderv1.OperationState_OPERATION_STATE_CONFIRMED), c.early
+		out, _ := o.Verified(f, t0)
+		if o.Payment != c.state || !slices.Equal(types(out), c.says) || (o.Hold != nil) != (c.state == isHeld) {
+			t.Errorf("%s: %v %+v, %q", name, o.Payment, o.Hold, types(out))
+		}
+		if c.state != isHeld {
+			continue
+		}
+		if got := resolve(t, o, accept); o.Payment != isPaid || !slices.Equal(got, []string{event.PaymentSucceeded}) {
+			t.Errorf("%s: accepted, %v %q", name, o.Payment, got)
+		}
+	}
+}
+
+// TestARefusedReservationThatWasTakenAndGivenBack leaves nothing to ask about,
+// though the provider's word on it stays a mismatch.
+func TestARefusedReservationThatWasTakenAndGivenBack(t *testing.T) {
+	const held = verificationv1.Outcome_OUTCOME_ON_HOLD
+	for _, first := range []bool{true, false} { // refused before or after it went back
+		o, _ := fresh(t, 1, false)
+		o.Verified(amounts(held, 1, 900, 0, 0), t0)
+		if first {
+			resolve(t, o, refund)
+		}
+		o.Verified(amounts(held, 2, 900, 900, 900), t0)
+		if !first {
+			resolve(t, o, refund)
+		}
+		if o.Payment != isUnpaid || o.Hold != nil {
+			t.Errorf("refused first %v: %v %+v", first, o.Payment, o.Hold)
+		}
 	}
 }

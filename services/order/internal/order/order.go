@@ -168,6 +168,14 @@ func (a Attempt) says(b Attempt) bool {
 		a.Captured == b.Captured && a.Refunded == b.Refunded
 }
 
+// taken: all of the reservation was captured.
+func (a Attempt) taken() bool {
+	return a.Authorized.Minor == 0 || a.Captured.Currency == a.Authorized.Currency && a.Captured.Minor >= a.Authorized.Minor
+}
+
+// gone: money was captured, and the provider's books show all of it given back.
+func (a Attempt) gone() bool { return a.Captured.Minor > 0 && a.Refunded.Minor >= a.Captured.Minor }
+
 // Announcement is an event that a transition decided on: a public one, which
 // carries the order as it is after the transition, or refund.requested, which
 // has no number.

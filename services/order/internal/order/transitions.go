@@ -125,6 +125,9 @@ func (o *Order) mean(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 		if a.Accepted && o.PaidBy == f.GetAttemptId() && a.Refunded.Minor > before.Refunded.Minor {
 			return o.givenBack(f, before, a, now) // the merchant took the money as it was, and now some of it is gone
 		}
+		if a.Accepted && o.PaidBy == f.GetAttemptId() && a.Captured.Minor > 0 && o.Payment == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED {
+			return o.paid(f, before, now) // the merchant took the reservation as it was, and now it is taken
+		}
 		return o.questioned(f, now)
 	case verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
 		return o.givenBack(f, before, a, now)
@@ -148,6 +151,11 @@ func (o *Order) paid(f *eventv1.PaymentVerified, before Attempt, now time.Time) 
 	case orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
 		if o.PaidBy != f.GetAttemptId() {
 			return o.duplicate(f, now)
+		}
+		if a := o.Attempts[o.PaidBy]; a.Accepted && !a.taken() {
+			a.Accepted = false // the merchant took the reservation, not this
+			o.Attempts[o.PaidBy] = a
+			return o.hold(f, fmt.Sprintf("paid %s, accepted %s", a.Captured, a.Authorized), now)
 		}
 		asked := !o.AskedDelivery.IsZero()
 		if asked { // announced and delivered on the strength of the authorization
@@ -266,7 +274,7 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 // givenBack: money went back to the customer, or never stayed.
 func (o *Order) givenBack(f *eventv1.PaymentVerified, before, a Attempt, now time.Time) []Announcement {
 	var out []Announcement
-	partly := a.Outcome == verificationv1.Outcome_OUTCOME_REFUNDED && a.Refunded.Minor < a.Captured.Minor
+	partly := a.Outcome != verificationv1.Outcome_OUTCOME_CHARGED_BACK && a.Refunded.Minor < a.Captured.Minor
 	if o.PaidBy == f.GetAttemptId() && o.Payment == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED {
 		// Reserved money was taken, and went back before we heard that it was taken.
 		switch {
