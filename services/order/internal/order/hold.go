@@ -145,6 +145,9 @@ func (o *Order) accept(now time.Time) ([]Announcement, error) {
 	if o.Hold.Before == orderv1.PaymentState_PAYMENT_STATE_CANCELED {
 		return nil, fmt.Errorf("accept money for an order that was canceled, whose delivery is closed (refund it, or create a prepaid order): %w", ErrState)
 	}
+	if a.gone() || o.going(attempt) {
+		return nil, fmt.Errorf("accept money that has gone back, or is on its way: %w", ErrState)
+	}
 	a.Accepted = true
 	o.Attempts[attempt] = a
 	o.Resolved = orderv1.HoldDecision_HOLD_DECISION_ACCEPT
@@ -159,6 +162,27 @@ func (o *Order) accept(now time.Time) ([]Announcement, error) {
 		return append(out, o.extras(now)...), nil
 	}
 	return append(o.reserve(attempt, now), o.extras(now)...), nil
+}
+
+// going reports that operations give back all that is left of an attempt's money,
+// or that one has which the provider's books don't show. What the system only put
+// on the list for the merchant decides nothing.
+func (o *Order) going(attempt string) bool {
+	a := o.Attempts[attempt]
+	if a.Captured.Minor > 0 && o.left(attempt).Minor == 0 {
+		return true
+	}
+	return slices.ContainsFunc(o.Operations, func(op Operation) bool {
+		byHand := op.State == orderv1.OperationState_OPERATION_STATE_BY_HAND && op.Cause == orderv1.OperationCause_OPERATION_CAUSE_MERCHANT ||
+			op.State == orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND
+		switch {
+		case op.Attempt != attempt:
+			return false
+		case op.Kind == orderv1.OperationKind_OPERATION_KIND_CANCEL:
+			return a.Captured.Minor == 0 && (byHand || op.open() || op.State == orderv1.OperationState_OPERATION_STATE_CONFIRMED)
+		}
+		return op.Kind == orderv1.OperationKind_OPERATION_KIND_REFUND && byHand && op.Amount.Minor >= a.Captured.Minor-a.Refunded.Minor
+	})
 }
 
 // refuse sends the held money back; the order is on hold until it has gone. Is

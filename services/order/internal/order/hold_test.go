@@ -187,3 +187,37 @@ func TestARefusedReservationThatWasTakenAndGivenBack(t *testing.T) {
 		}
 	}
 }
+
+// TestP1MoneyThatIsGoneIsNotAccepted, nor what is on its way back by the merchant's
+// own refund.
+func TestP1MoneyThatIsGoneIsNotAccepted(t *testing.T) {
+	const held = verificationv1.Outcome_OUTCOME_ON_HOLD
+	for name, c := range map[string]struct {
+		refunded, asked int64
+		state           orderv1.OperationState
+		accepted        bool
+	}{
+		"all back":             {900, 0, 0, false},
+		"all asked for":        {0, 900, orderv1.OperationState_OPERATION_STATE_REQUESTED, false},
+		"the rest asked for":   {400, 500, orderv1.OperationState_OPERATION_STATE_UNKNOWN, false},
+		"to be done by hand":   {0, 900, orderv1.OperationState_OPERATION_STATE_BY_HAND, false},
+		"done by hand":         {0, 900, orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND, false},
+		"declined":             {0, 900, orderv1.OperationState_OPERATION_STATE_DECLINED, true},
+		"a part asked for":     {0, 899, orderv1.OperationState_OPERATION_STATE_SENT, true},
+		"a part, done by hand": {0, 1, orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND, true},
+	} {
+		o, _ := fresh(t, 1, false)
+		o.Verified(amounts(held, 1, 0, 900, c.refunded), t0)
+		if c.asked > 0 {
+			if _, err := o.Refund(RefundRequest{Key: "k", Attempt: "a", Amount: eur(c.asked)}, t0); err != nil {
+				t.Fatal(err)
+			}
+			f := amounts(held, 2, 0, 900, c.refunded)
+			f.Operations = said(o, c.state)
+			o.Verified(f, t0)
+		}
+		if _, err := o.Resolve(accept, t0); (err == nil) != c.accepted || (o.Payment == isHeld) == c.accepted {
+			t.Errorf("%s: %v, %v", name, o.Payment, err)
+		}
+	}
+}
