@@ -221,3 +221,56 @@ func TestP1MoneyThatIsGoneIsNotAccepted(t *testing.T) {
 		}
 	}
 }
+
+// TestP1APartOfHeldMoneyGoesBack: the rest is still a question that the merchant can
+// decide. All of it back ends the hold.
+func TestP1APartOfHeldMoneyGoesBack(t *testing.T) {
+	const reserved, back = verificationv1.Outcome_OUTCOME_AUTHORIZED, verificationv1.Outcome_OUTCOME_REFUNDED
+	isRefunded, isCharged := orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK
+	for name, c := range map[string]struct {
+		reserved, early bool
+		last            Outcome
+		after           PaymentState // once all is back
+		says            string
+	}{
+		"reserved before":            {true, false, back, isUnpaid, event.PaymentFailed},
+		"reserved, delivery asked":   {true, true, back, isRefunded, event.OrderRefunded},
+		"charged back, asked":        {true, true, verificationv1.Outcome_OUTCOME_CHARGED_BACK, isCharged, event.OrderRefunded},
+		"never reserved":             {false, false, back, isUnpaid, event.PaymentFailed},
+		"never reserved, and stolen": {false, false, verificationv1.Outcome_OUTCOME_CHARGED_BACK, isUnpaid, event.PaymentFailed},
+	} {
+		for _, decide := range []orderv1.HoldDecision{0, accept, refund} {
+			o, _ := fresh(t, 1, false)
+			authorized := int64(0)
+			if c.reserved {
+				authorized = 1000
+				f := amounts(reserved, 1, authorized, 0, 0)
+				f.DeliverOnAuthorized = c.early
+				o.Verified(f, t0)
+			}
+			o.Verified(amounts(verificationv1.Outcome_OUTCOME_ON_HOLD, 2, authorized, 500, 0), t0)
+			out, _ := o.Verified(amounts(back, 3, authorized, 500, 1), t0)
+			if o.Payment != isHeld || o.Hold == nil || len(out) > 0 {
+				t.Fatalf("%s: %v %+v, %q", name, o.Payment, o.Hold, types(out))
+			}
+			if decide != 0 {
+				resolve(t, o, decide)
+			}
+			if decide == accept {
+				if o.Payment != isPartly || o.Hold != nil {
+					t.Fatalf("%s: accepted, %v %+v", name, o.Payment, o.Hold)
+				}
+				continue
+			}
+			out, _ = o.Verified(amounts(c.last, 4, authorized, 500, 500), t0)
+			if o.Payment != c.after || o.Hold != nil || !slices.Equal(types(out), []string{c.says}) {
+				t.Errorf("%s: all back, %v %+v, %q", name, o.Payment, o.Hold, types(out))
+			}
+		}
+	}
+	// It is held as well if we hear first that a part went back.
+	o, _ := fresh(t, 1, false)
+	if o.Verified(amounts(back, 1, 0, 500, 1), t0); o.Payment != isHeld {
+		t.Errorf("a part of another amount back: %v", o.Payment)
+	}
+}

@@ -275,6 +275,14 @@ func (o *Order) failed(f *eventv1.PaymentVerified, before Attempt, reason string
 func (o *Order) givenBack(f *eventv1.PaymentVerified, before, a Attempt, now time.Time) []Announcement {
 	var out []Announcement
 	partly := a.Outcome != verificationv1.Outcome_OUTCOME_CHARGED_BACK && a.Refunded.Minor < a.Captured.Minor
+	if o.Payment == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD && o.Hold.Attempt == f.GetAttemptId() && o.Hold.Reason == orderv1.HoldReason_HOLD_REASON_MISMATCH {
+		switch {
+		case partly: // the rest is the same question
+			return nil
+		case o.AskedDelivery.IsZero() || o.PaidBy != f.GetAttemptId():
+			return o.failed(f, before, "the provider gave the money back", now)
+		}
+	}
 	if o.PaidBy == f.GetAttemptId() && o.Payment == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED {
 		// Reserved money was taken, and went back before we heard that it was taken.
 		switch {
@@ -287,7 +295,7 @@ func (o *Order) givenBack(f *eventv1.PaymentVerified, before, a Attempt, now tim
 		}
 	}
 	if o.PaidBy != f.GetAttemptId() {
-		if !partly || a.Captured != o.Total {
+		if !partly || a.Refused {
 			return o.failed(f, before, "the provider gave the money back", now)
 		}
 		// What is left of it counts as the whole did: it pays the order, comes
@@ -299,6 +307,8 @@ func (o *Order) givenBack(f *eventv1.PaymentVerified, before, a Attempt, now tim
 			return out
 		}
 	}
+	questioned := o.Hold != nil
+	o.Hold = nil
 	switch {
 	case a.Outcome == verificationv1.Outcome_OUTCOME_CHARGED_BACK:
 		o.Payment = orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK
@@ -307,7 +317,11 @@ func (o *Order) givenBack(f *eventv1.PaymentVerified, before, a Attempt, now tim
 	default:
 		o.Payment = orderv1.PaymentState_PAYMENT_STATE_PARTIALLY_REFUNDED
 	}
-	return append(out, o.announceAttempt(event.OrderRefunded, f, now))
+	out = append(out, o.announceAttempt(event.OrderRefunded, f, now))
+	if questioned {
+		out = append(out, o.extras(now)...)
+	}
+	return out
 }
 
 // Licensed notes which licences the units of delivered lines got. The first
