@@ -225,12 +225,19 @@ func (o *Order) returned(attempt string, now time.Time) []Announcement {
 		return nil
 	}
 	a := o.Attempts[attempt]
+	byHand := int64(0)
 	gone := a.gone() || slices.ContainsFunc(o.Operations, func(op Operation) bool {
 		done := op.State == orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND
-		if op.Kind == orderv1.OperationKind_OPERATION_KIND_CANCEL { // says nothing of money that was taken all the same
-			done = a.Captured.Minor == 0 && (done || op.State == orderv1.OperationState_OPERATION_STATE_CONFIRMED)
+		switch {
+		case op.Attempt != attempt:
+			return false
+		case op.Kind == orderv1.OperationKind_OPERATION_KIND_CANCEL: // says nothing of money that was taken all the same
+			return a.Captured.Minor == 0 && (done || op.State == orderv1.OperationState_OPERATION_STATE_CONFIRMED)
+		case op.Kind != orderv1.OperationKind_OPERATION_KIND_REFUND || !done:
+			return false
 		}
-		return op.Attempt == attempt && done
+		byHand += op.Amount.Minor
+		return op.unwanted() || byHand >= a.Captured.Minor // a refund of a part is not all of it
 	})
 	if !gone {
 		return nil
@@ -300,9 +307,7 @@ func (o *Order) next(now time.Time) []Announcement {
 // goesBack: an operation was asked for because the order can't use the attempt's
 // money.
 func (o *Order) goesBack(attempt string) bool {
-	return slices.ContainsFunc(o.Operations, func(op Operation) bool {
-		return op.Attempt == attempt && op.Cause != orderv1.OperationCause_OPERATION_CAUSE_MERCHANT && op.Cause != orderv1.OperationCause_OPERATION_CAUSE_POLICY
-	})
+	return slices.ContainsFunc(o.Operations, func(op Operation) bool { return op.Attempt == attempt && op.unwanted() })
 }
 
 // fact is what was last said of an attempt, as far as the order keeps it.

@@ -274,3 +274,30 @@ func TestP1APartOfHeldMoneyGoesBack(t *testing.T) {
 		t.Errorf("a part of another amount back: %v", o.Payment)
 	}
 }
+
+// TestP1ARefundOfAPartByHandEndsNoHold: only giving back what was refused does, or
+// refunds of all of it.
+func TestP1ARefundOfAPartByHandEndsNoHold(t *testing.T) {
+	const held = verificationv1.Outcome_OUTCOME_ON_HOLD
+	for asked, want := range map[int64]PaymentState{1: isHeld, 900: isUnpaid} {
+		o, _ := fresh(t, 1, false)
+		o.Verified(amounts(held, 1, 0, 900, 0), t0)
+		if _, err := o.Refund(RefundRequest{Key: "k", Attempt: "a", Amount: eur(asked)}, t0); err != nil {
+			t.Fatal(err)
+		}
+		resolve(t, o, refund)
+		f := amounts(held, 2, 0, 900, 0)
+		f.Operations = said(o, orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND)[:1]
+		if o.Verified(f, t0); o.Payment != want {
+			t.Errorf("%d of 900 by hand: %v", asked, o.Payment)
+		}
+		if want == isUnpaid {
+			continue
+		}
+		f = amounts(held, 3, 0, 900, 0)
+		f.Operations = said(o, orderv1.OperationState_OPERATION_STATE_DONE_BY_HAND)
+		if o.Verified(f, t0); o.Payment != isUnpaid {
+			t.Errorf("all by hand: %v", o.Payment)
+		}
+	}
+}

@@ -46,6 +46,11 @@ func (op *Operation) open() bool {
 	return false
 }
 
+// unwanted: it was asked for because the order can't use the money.
+func (op *Operation) unwanted() bool {
+	return op.Cause != orderv1.OperationCause_OPERATION_CAUSE_MERCHANT && op.Cause != orderv1.OperationCause_OPERATION_CAUSE_POLICY
+}
+
 // OperationID is the id of the operation with this cause: an idempotency key, or
 // why the order asks for it by itself.
 func (o *Order) OperationID(cause string) string { return id.Derived("opn", o.ID, cause) }
