@@ -85,6 +85,11 @@ func (o *Order) clone(t *rapid.T) *Order {
 func TestP1EveryHoldCanEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o, _ := fresh(t, 1, false)
+		if rapid.Bool().Draw(t, "delivered on the strength of a reservation") {
+			f := amounts(verificationv1.Outcome_OUTCOME_AUTHORIZED, 1, 1000, 0, 0)
+			f.DeliverOnAuthorized = true
+			o.Verified(f, t0)
+		}
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			decided := o.Hold != nil && o.Hold.Refund
 			switch rapid.IntRange(0, 9).Draw(t, "step") {
