@@ -91,3 +91,23 @@ func TestRefundEndsTheDelivery(t *testing.T) {
 		})
 	}
 }
+
+// TestP1ACanceledOrderIsClosedThoughMoneyIsAQuestion: the order was canceled, and in
+// the same breath asks about another attempt's money: the event says on hold.
+func TestP1ACanceledOrderIsClosedThoughMoneyIsAQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t)
+		one := line{product: "tool", quantity: 1}
+		pay(t, s, paid("ord_1", one))
+		wait(time.Second)
+		canceled := fact(event.OrderCanceled, "ord_1", orderEvent("ord_1", orderv1.PaymentState_PAYMENT_STATE_ON_HOLD, one))
+		if err := s.replica(0).handle(t.Context(), canceled); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, s, "tool", "T1")
+		wait(time.Hour)
+		if n := len(s.relay.mails()); n > 0 {
+			t.Errorf("%d mails for a canceled order", n)
+		}
+	})
+}

@@ -8,10 +8,11 @@ import (
 	"quittance/services/delivery/internal/delivery"
 )
 
-// OrderRefunded closes the delivery of an order that is no longer paid.
+// OrderRefunded closes the delivery of an order that is no longer paid. One that was
+// canceled is not delivered again, whatever is asked about late money meanwhile.
 func (h *Handlers) OrderRefunded(ctx context.Context, e event.Event) error {
 	fact, d, err := h.delivery(e)
-	if err != nil || !delivery.Unpaid(fact.GetOrder().GetPaymentState()) {
+	if err != nil || e.Type != event.OrderCanceled && !delivery.Unpaid(fact.GetOrder().GetPaymentState()) {
 		return err
 	}
 	return h.Deliveries.Close(ctx, d, fact.GetOrder().GetPaymentState() == orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK)
