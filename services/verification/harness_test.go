@@ -86,6 +86,8 @@ type world struct {
 	// answer is the status API: YAML for a reference, or "" for a 500.
 	answer atomic.Pointer[func(reference string) string]
 	asked  atomic.Int64
+	// givenBack: the wallet's payments are.
+	givenBack atomic.Bool
 	// till is a provider that can do everything.
 	till *till
 	deps service.Deps

@@ -35,8 +35,12 @@ func (w *world) wallet(echo bool, references ...string) {
 				if echo {
 					partner = r.URL.Query().Get("partnerReference")
 				}
-				_, _ = fmt.Fprintf(rw, `{"uniqueReference":%q,"partnerReference":%q,"statusCode":"CAPTURED","presentationAmount":9.99,"presentationCurrCode":"EUR","responseCode":"0000"}`,
-					reference, partner)
+				status := "CAPTURED"
+				if w.givenBack.Load() {
+					status = "RETURNED"
+				}
+				_, _ = fmt.Fprintf(rw, `{"uniqueReference":%q,"partnerReference":%q,"statusCode":%q,"presentationAmount":9.99,"presentationCurrCode":"EUR","responseCode":"0000"}`,
+					reference, partner, status)
 				return
 			}
 		}
@@ -50,7 +54,7 @@ func (w *world) wallet(echo bool, references ...string) {
 	w.publish("ref.account", "wallet", &orderv1.Reference{Kind: reference.KindAccount, Id: "wallet", Version: 1, Item: &orderv1.Reference_Account{
 		Account: &orderv1.SealedAccount{
 			Account: &orderv1.ProviderAccount{Id: "wallet", MerchantId: "acme", Provider: "kontocloud", Settings: map[string]string{
-				"portal_url": server.URL, "base_url": server.URL, "merchant_accno": "m", "user_id": "u", "first": "50ms", "then": "50ms,100ms", "life": "300ms",
+				"portal_url": server.URL, "base_url": server.URL, "merchant_accno": "m", "user_id": "u", "status.refunded": "RETURNED", "first": "50ms", "then": "50ms,100ms", "life": "300ms",
 			}},
 			SealedSecrets: map[string]string{"password": sealed},
 		},
@@ -121,6 +125,23 @@ func TestS26AReferencePaysOneAttempt(t *testing.T) {
 	}
 	w.returned(b, "PT-1")
 	if f := w.told(b, 1); f.GetOutcome() != onHold || !strings.Contains(f.GetDetail(), a) {
+		t.Fatalf("%v", f)
+	}
+}
+
+// TestH6AnOldPaymentsRefundIsNotThisAttempts, though the provider echoes our
+// reference: the transaction has paid another attempt.
+func TestH6AnOldPaymentsRefundIsNotThisAttempts(t *testing.T) {
+	w := newWorld(t)
+	w.wallet(true, "PT-1")
+	a, b := w.startWallet(""), w.startWallet("")
+	w.returned(a, "PT-1")
+	if f := w.told(a, 1); f.GetOutcome() != paid {
+		t.Fatalf("%v", f)
+	}
+	w.givenBack.Store(true)
+	w.returned(b, "PT-1")
+	if f := w.told(b, 1); f.GetOutcome() != verificationv1.Outcome_OUTCOME_EXPIRED || f.GetRefunded().GetMinor() != 0 {
 		t.Fatalf("%v", f)
 	}
 }

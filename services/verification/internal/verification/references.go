@@ -26,15 +26,22 @@ func (v *Verification) refer(reference string) bool {
 	return true
 }
 
-// turn makes the next reference the one to ask about, unless the present one
-// has led to an end.
+// turn makes the next reference the one to ask about. Once money was found, that
+// is the one that led to it, though another may have been brought meanwhile; one
+// that failed or was given up is no end while others are to be asked about.
 func (v *Verification) turn() {
-	if len(v.OtherReferences) == 0 || rank(v.Facts) >= 2 {
+	if len(v.OtherReferences) == 0 {
 		return
 	}
-	next := v.OtherReferences[0]
-	v.OtherReferences = append(v.OtherReferences[1:], v.ProviderReference)
-	v.ProviderReference = next
+	next := 0
+	if rank(v.Facts) >= 2 && !over(v.Facts.Outcome) {
+		if next = slices.Index(v.OtherReferences, v.Facts.TransactionID); next < 0 {
+			return
+		}
+	}
+	reference := v.OtherReferences[next]
+	v.OtherReferences = append(slices.Delete(v.OtherReferences, next, next+1), v.ProviderReference)
+	v.ProviderReference = reference
 }
 
 // Announced notes the reference that a repeated announcement of the attempt

@@ -172,6 +172,9 @@ func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool
 	if v.otherTransaction(a) {
 		return v.schedule(s, v.Asked, now)
 	}
+	if about := v.foreign(a); about != "" {
+		v.Problem, a = about, Report{Outcome: verificationv1.Outcome_OUTCOME_PENDING}
+	}
 	if a.Payer != (Payer{}) && a.UsedBy == "" {
 		v.Payer = a.Payer
 	}
@@ -260,6 +263,29 @@ func (v *Verification) another(a Report) string {
 		return fmt.Sprintf("the provider names account %s, which is not account %s's", a.Account, v.Account)
 	}
 	return ""
+}
+
+// foreign says that an answer tells what became of another payment than this
+// attempt's, empty if it doesn't: a browser can bring the reference of an old
+// one that failed or was given back. Such an answer says nothing of this
+// attempt. Money that another payment brought is not ignored but judged: it puts
+// the attempt on hold, and what becomes of that transaction counts from then on.
+func (v *Verification) foreign(a Report) string {
+	switch a.Outcome {
+	case verificationv1.Outcome_OUTCOME_UNSPECIFIED, verificationv1.Outcome_OUTCOME_PENDING,
+		verificationv1.Outcome_OUTCOME_PAID, verificationv1.Outcome_OUTCOME_AUTHORIZED:
+		return ""
+	case verificationv1.Outcome_OUTCOME_ON_HOLD, verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED,
+		verificationv1.Outcome_OUTCOME_EXPIRED, verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
+	}
+	ours := a.TransactionID == v.Facts.TransactionID
+	switch {
+	case rank(v.Facts) >= 3 && ours && a.TransactionID != "":
+		return ""
+	case v.Facts.Outcome == verificationv1.Outcome_OUTCOME_AUTHORIZED && over(a.Outcome) && !ours && a.TransactionID != "" && v.Facts.TransactionID != "":
+		return fmt.Sprintf("the provider names transaction %s, %s is authorized", a.TransactionID, v.Facts.TransactionID)
+	}
+	return v.another(a)
 }
 
 // otherTransaction reports that an answer about a paid attempt names another

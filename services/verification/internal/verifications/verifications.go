@@ -291,24 +291,37 @@ var outcomes = map[provider.State]verification.Outcome{
 
 // Bind reserves a paying transaction for the attempt, before it counts: one
 // provider transaction pays one attempt (P1). The report says if another
-// attempt has it.
+// attempt has it, also where it tells how a transaction ended, which reserves
+// nothing.
 func (vs *Verifications) Bind(ctx context.Context, v *verification.Verification, r verification.Report) (verification.Report, error) {
-	paying := r.Outcome == verificationv1.Outcome_OUTCOME_PAID || r.Outcome == verificationv1.Outcome_OUTCOME_AUTHORIZED
-	if !paying || r.TransactionID == "" {
+	if r.TransactionID == "" {
 		return r, nil
 	}
-	if v.Facts.Outcome == r.Outcome && v.Facts.TransactionID == r.TransactionID {
-		return r, nil // it counted before, so it is bound
-	}
 	txn := id.Derived("txn", v.Account, r.TransactionID)
-	_, err := vs.transactions.Insert(ctx, txn, v.Merchant, &Transaction{Attempt: v.Attempt})
-	if errors.Is(err, docstore.ErrExists) {
-		var holder *docstore.Doc[Transaction]
-		if holder, err = vs.transactions.Get(ctx, txn); err == nil && holder.Body.Attempt != v.Attempt {
-			r.UsedBy = holder.Body.Attempt
+	switch r.Outcome {
+	case verificationv1.Outcome_OUTCOME_UNSPECIFIED, verificationv1.Outcome_OUTCOME_PENDING:
+		return r, nil
+	case verificationv1.Outcome_OUTCOME_PAID, verificationv1.Outcome_OUTCOME_AUTHORIZED:
+		if v.Facts.Outcome == r.Outcome && v.Facts.TransactionID == r.TransactionID {
+			return r, nil // it counted before, so it is bound
 		}
+		_, err := vs.transactions.Insert(ctx, txn, v.Merchant, &Transaction{Attempt: v.Attempt})
+		if !errors.Is(err, docstore.ErrExists) {
+			return r, err
+		}
+	case verificationv1.Outcome_OUTCOME_ON_HOLD, verificationv1.Outcome_OUTCOME_FAILED, verificationv1.Outcome_OUTCOME_CANCELED,
+		verificationv1.Outcome_OUTCOME_EXPIRED, verificationv1.Outcome_OUTCOME_REFUNDED, verificationv1.Outcome_OUTCOME_CHARGED_BACK:
 	}
-	return r, err
+	holder, err := vs.transactions.Get(ctx, txn)
+	switch {
+	case errors.Is(err, docstore.ErrNotFound):
+		return r, nil
+	case err != nil:
+		return r, err
+	case holder.Body.Attempt != v.Attempt:
+		r.UsedBy = holder.Body.Attempt
+	}
+	return r, nil
 }
 
 // Apply merges a report and tells the order if the facts changed; callbacks
