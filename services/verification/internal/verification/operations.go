@@ -268,7 +268,7 @@ func (v *Verification) shows(op *Operation, answer Outcome) bool {
 }
 
 // unanswered puts the question about an operation off: the provider did not
-// answer.
+// answer, or told of something else.
 func (v *Verification) unanswered(now time.Time) {
 	if op := v.current(); op != nil && op.underWay() && !op.Next.After(now) {
 		op.Polls++

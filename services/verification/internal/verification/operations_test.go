@@ -243,3 +243,33 @@ func TestUnsignedCallbacksAskLessAndLess(t *testing.T) {
 		t.Fatalf("after news, asked %v later", v.NextAsk.Sub(now))
 	}
 }
+
+// TestM3AnotherTransactionIsNoHotLoop: the provider names another transaction than
+// the one that paid while an operation is under way. That tells nothing of the
+// operation, and the next question about it waits as after no answer.
+func TestM3AnotherTransactionIsNoHotLoop(t *testing.T) {
+	v, now := start(), t0
+	v.Returned("t1", now)
+	v.Answer(report(paid), terms, now)
+	v.Returned("t2", now)
+	v.Request([]*orderv1.Operation{wish("op1", refund, 999)}, now)
+	v.Sending("op1", now)
+	v.WasSent("op1", SentOutcome{}, now)
+	v.OrderKnows(v.Revision)
+	other := report(paid)
+	other.TransactionID = "t2"
+	last := time.Duration(0)
+	for range 5 {
+		now = NextDue(v)
+		if !v.AskDue(now) {
+			t.Fatalf("nothing to ask at %v", now)
+		}
+		if v.Answer(other, terms, now); NextDue(v).Sub(now) < max(last, time.Second) {
+			t.Fatalf("asked again after %v, before that after %v", NextDue(v).Sub(now), last)
+		}
+		last = NextDue(v).Sub(now)
+	}
+	if op := v.Operation("op1"); op.State != sent || v.OtherTransaction != "t2" || v.ProviderReference != "t1" {
+		t.Fatalf("%+v, other transaction %q, asked about %q", op, v.OtherTransaction, v.ProviderReference)
+	}
+}

@@ -170,6 +170,8 @@ func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool
 	v.LastAsked, v.Problem, v.Failures, v.FailingSince = now, "", 0, time.Time{}
 	v.Asked++
 	if v.otherTransaction(a) {
+		v.unanswered(now)
+		v.turn()
 		return v.schedule(s, v.Asked, now)
 	}
 	if about := v.foreign(a); about != "" {
