@@ -20,8 +20,8 @@ import (
 )
 
 // wallet is a provider that can't be asked without its own reference: payments
-// by reference, each of 9.99 EUR, captured.
-func (w *world) wallet(echo bool, references ...string) {
+// by reference, each of 9.99 EUR, captured; it echoes our reference.
+func (w *world) wallet(references ...string) {
 	w.t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -31,16 +31,12 @@ func (w *world) wallet(echo bool, references ...string) {
 		w.asked.Add(1)
 		for _, reference := range references {
 			if strings.Contains(r.URL.Path, "/"+reference+"/") {
-				partner := ""
-				if echo {
-					partner = r.URL.Query().Get("partnerReference")
-				}
 				status := "CAPTURED"
 				if w.givenBack.Load() {
 					status = "RETURNED"
 				}
 				_, _ = fmt.Fprintf(rw, `{"uniqueReference":%q,"partnerReference":%q,"statusCode":%q,"presentationAmount":9.99,"presentationCurrCode":"EUR","responseCode":"0000"}`,
-					reference, partner, status)
+					reference, r.URL.Query().Get("partnerReference"), status)
 				return
 			}
 		}
@@ -97,7 +93,7 @@ func (w *world) notified(callback, reference string) {
 // expires, and the reference, however late, is asked about.
 func TestS4WithoutTheReferenceAnAttemptIsParked(t *testing.T) {
 	w := newWorld(t)
-	w.wallet(true, "PT-1")
+	w.wallet("PT-1")
 	// Its callback names our attempt but no reference, and is answered all the
 	// same: there is nothing to ask by.
 	attempt := w.startWallet("")
@@ -117,7 +113,7 @@ func TestS4WithoutTheReferenceAnAttemptIsParked(t *testing.T) {
 // but one transaction pays one attempt.
 func TestS26AReferencePaysOneAttempt(t *testing.T) {
 	w := newWorld(t)
-	w.wallet(true, "PT-1")
+	w.wallet("PT-1")
 	a, b := w.startWallet(""), w.startWallet("")
 	w.returned(a, "PT-1")
 	if f := w.told(a, 1); f.GetOutcome() != paid {
@@ -133,7 +129,7 @@ func TestS26AReferencePaysOneAttempt(t *testing.T) {
 // reference: the transaction has paid another attempt.
 func TestH6AnOldPaymentsRefundIsNotThisAttempts(t *testing.T) {
 	w := newWorld(t)
-	w.wallet(true, "PT-1")
+	w.wallet("PT-1")
 	a, b := w.startWallet(""), w.startWallet("")
 	w.returned(a, "PT-1")
 	if f := w.told(a, 1); f.GetOutcome() != paid {
@@ -149,7 +145,7 @@ func TestH6AnOldPaymentsRefundIsNotThisAttempts(t *testing.T) {
 // TestAWrongReferenceDoesNotKeepTheRightOneOut: whichever comes first.
 func TestAWrongReferenceDoesNotKeepTheRightOneOut(t *testing.T) {
 	w := newWorld(t)
-	w.wallet(false, "PT-1")
+	w.wallet("PT-1")
 	for _, references := range [][]string{{"made-up", "PT-1"}, {"PT-1"}} {
 		attempt := w.startWallet("")
 		for _, reference := range references {
@@ -171,7 +167,7 @@ func TestAWrongReferenceDoesNotKeepTheRightOneOut(t *testing.T) {
 // is known only later.
 func TestACallbackBeforeThePaymentIsKnownIsKept(t *testing.T) {
 	w := newWorld(t)
-	w.wallet(true, "PT-1", "PT-2", "PT-3")
+	w.wallet("PT-1", "PT-2", "PT-3")
 	w.notified("clb_1", "PT-1")
 	attempt := w.startWallet("PT-1")
 	if f := w.told(attempt, 1); f.GetOutcome() != paid {
@@ -219,7 +215,7 @@ func (w *world) answeredCallback(callback string) {
 // told.
 func TestARefusedPaymentHasFailed(t *testing.T) {
 	w := newWorld(t)
-	w.wallet(true)
+	w.wallet()
 	attempt := id.New("pay")
 	w.publish(event.PaymentStarted, attempt, &eventv1.PaymentStarted{
 		AttemptId: attempt, OrderId: "ord_" + attempt, MerchantId: "acme", AccountId: "wallet", Provider: "kontocloud", Reference: attempt,

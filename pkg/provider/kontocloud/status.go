@@ -94,7 +94,7 @@ func (p *Provider) Status(ctx context.Context, acc provider.Account, q provider.
 }
 
 // report puts a transaction into our words. An answer that is about another transaction, or claims money without an exact
-// amount, is no evidence, and so an error.
+// amount or without saying for which payment of ours, is no evidence, and so an error.
 func (s settings) report(got transaction, q provider.StatusQuery) (provider.Report, error) {
 	switch {
 	case got.ResponseCode != "" && got.ResponseCode != success:
@@ -123,7 +123,11 @@ func (s settings) report(got transaction, q provider.StatusQuery) (provider.Repo
 	}
 	amount, err := call.Amount(string(got.PresentationCurrCode), got.PresentationAmount)
 	moved := []provider.State{provider.Authorized, provider.Paid, provider.Refunded, provider.ChargedBack}
-	if err != nil && slices.Contains(moved, state) {
+	switch {
+	case !slices.Contains(moved, state):
+	case report.Reference == "":
+		return provider.Report{}, fmt.Errorf("%s, but the answer names no partnerReference", report.Raw)
+	case err != nil:
 		return provider.Report{}, fmt.Errorf("%s, but %w", report.Raw, err)
 	}
 	report.Amount = amount

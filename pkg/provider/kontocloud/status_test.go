@@ -123,6 +123,7 @@ func TestStatusWords(t *testing.T) {
 // TestP1LyingAnswersAreNoEvidence: each of these servers says CAPTURED.
 func TestP1LyingAnswersAreNoEvidence(t *testing.T) {
 	for name, changes := range map[string][]string{
+		"that names no payment of ours": {`"pay_1"`, `""`}, "whose payment is null": {`"pay_1"`, `null`},
 		"about another transaction": {`"PT-1"`, `"PT-2"`}, "about none": {`"PT-1"`, `null`}, "without an amount": {"80.00", "null"},
 		"with an exponent": {"80.00", "8e1"}, "with a fraction of a cent": {"80.00", "80.001"}, "with a negative amount": {"80.00", "-80.00"},
 		"without a currency": {`"EUR"`, `""`}, "with a currency of its own": {`"EUR"`, `"eur"`}, "with an error code": {"0000", "4711"},
@@ -289,7 +290,7 @@ func FuzzReport(f *testing.F) {
 			return
 		}
 		report, err := s.report(got, query)
-		if err == nil && report.State == provider.Paid && (report.TransactionID != "PT-1" || report.Amount.Currency == "" || report.Amount.Minor < 0) {
+		if err == nil && report.State == provider.Paid && (report.TransactionID != "PT-1" || report.Reference == "" || report.Amount.Currency == "" || report.Amount.Minor < 0) {
 			t.Errorf("%+v", report)
 		}
 	})

@@ -147,7 +147,7 @@ func (p *Provider) ended(ctx context.Context, s settings, account, id string) (p
 	return provider.Canceled, nil
 }
 
-// report puts a payment into our words. One that claims money without readable amounts is no evidence, and so an error.
+// report puts a payment into our words. One that claims money without readable amounts or our reference is no evidence, and so an error.
 func (s settings) report(p payment) (provider.Report, error) {
 	state, known := s.words[p.Status]
 	if !known {
@@ -163,6 +163,9 @@ func (s settings) report(p payment) (provider.Report, error) {
 	case provider.Authorized, provider.Paid, provider.Refunded, provider.ChargedBack:
 	case provider.Pending, provider.OnHold, provider.Failed, provider.Canceled, provider.Expired:
 		return report, nil
+	}
+	if report.Reference == "" {
+		return provider.Report{}, fmt.Errorf("%s, but the answer names no orderReference", report.Raw)
 	}
 	sums, err := s.sums(p)
 	if err != nil {
