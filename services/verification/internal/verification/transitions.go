@@ -114,7 +114,8 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, pause time.Durati
 		}
 		// What goes back is what was taken, which need not be what was asked for.
 		most := named(v.Facts.Captured, v.Amount)
-		if m := f.GetRefunded(); m.GetMinor() > 0 && f.GetSigned() && m.GetCurrency() == most.Currency {
+		if m := f.GetRefunded(); m.GetMinor() > 0 && f.GetSigned() && m.GetCurrency() == most.Currency && !slices.Contains(v.GaveBack, f.GetCallbackId()) {
+			v.GaveBack = append(v.GaveBack, f.GetCallbackId())
 			if v.GivenBack.Currency != m.GetCurrency() {
 				v.GivenBack = money.Amount{Currency: m.GetCurrency()}
 			}

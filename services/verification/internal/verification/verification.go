@@ -64,6 +64,9 @@ type Verification struct {
 	Rechecked bool `json:"rechecked,omitempty"`
 	// GivenBack is what signed callbacks say was refunded, in total.
 	GivenBack money.Amount `json:"given_back,omitzero"`
+	// GaveBack are those callbacks, all of them: none counts twice, however late
+	// it is replayed.
+	GaveBack []string `json:"gave_back,omitempty"`
 	// ChargedBack: one of them says that the customer's bank took it back.
 	ChargedBack bool `json:"charged_back,omitempty"`
 

@@ -1,6 +1,7 @@
 package verification
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -199,6 +200,28 @@ func TestSignedRefundCallback(t *testing.T) { // S18
 	}
 	if !v.CalledBack(f, 0, t0.Add(time.Hour)) {
 		t.Fatal("an answered callback is news")
+	}
+}
+
+// TestL5ARefundCallbackCountsOnce, however many others came since it did.
+func TestL5ARefundCallbackCountsOnce(t *testing.T) {
+	v, now := start(), t0.Add(time.Minute)
+	v.Answer(report(paid), terms, t0)
+	back := callback("c0", "refunded")
+	back.Refunded = &orderv1.Money{Minor: 100, Currency: "EUR"}
+	v.CalledBack(back, 0, now)
+	v.TakeCallbacks()
+	for i := range 2 * keptAnswers {
+		v.CalledBack(callback(fmt.Sprint("other", i), "other"), 0, now)
+		v.TakeCallbacks()
+	}
+	if v.CalledBack(back, 0, now); v.GivenBack.Minor != 100 { // replayed
+		t.Fatalf("%v given back", v.GivenBack)
+	}
+	again := callback("c1", "refunded")
+	again.Refunded = back.GetRefunded()
+	if v.CalledBack(again, 0, now); v.GivenBack.Minor != 200 {
+		t.Fatalf("%v given back", v.GivenBack)
 	}
 }
 
