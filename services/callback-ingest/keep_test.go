@@ -199,6 +199,14 @@ func TestFloodFromOneAddressIsToldToComeAgain(t *testing.T) {
 		if from("203.0.113.1", account) != http.StatusOK {
 			t.Error("held up for too long")
 		}
+		// Who has one IPv6 address has 2^64 of them.
+		clear(got)
+		for i := range 3 * perSecond {
+			got[from(fmt.Sprintf("[2001:db8::%x]", i+1), account)]++
+		}
+		if got[http.StatusOK] != 2*perSecond || from("[2001:db8:0:1::1]", account) != http.StatusOK {
+			t.Errorf("answers to one network %v", got)
+		}
 	})
 }
 

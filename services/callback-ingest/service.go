@@ -37,7 +37,7 @@ type Config struct {
 	StoreWait time.Duration `env:"STORE_WAIT" envDefault:"2s" doc:"How long the store may take before a callback is put on the bus instead"`
 	// Keep is how long raw requests are kept, sealed: 90 days.
 	Keep time.Duration `env:"CALLBACK_KEEP" envDefault:"2160h" doc:"How long the raw requests of callbacks are kept; refused callbacks are deleted then. For callbacks that come from then on"`
-	// PerSecond limits the callbacks of one account from one address.
+	// PerSecond limits the callbacks of one account from one address (IPv6: one /64).
 	PerSecond int `env:"CALLBACKS_PER_SECOND" envDefault:"1000" doc:"How many callbacks of one account are taken from one address, twice as many at once; the others are told to come again"`
 	// RefusalTime is how long a refusal takes at least; negative: no time.
 	RefusalTime time.Duration `env:"CALLBACK_REFUSAL_TIME" envDefault:"25ms" doc:"How long the answer to a refused callback takes at least, so that its time tells nothing of the account"`

@@ -64,8 +64,9 @@ type Config struct {
 	// StoreWait is how long the store may take to record a callback before the
 	// bus is asked instead.
 	StoreWait time.Duration
-	// PerSecond is how many callbacks of one account are taken from one address;
-	// twice as many may come at once. The others are told to come again.
+	// PerSecond is how many callbacks of one account are taken from one address
+	// (IPv6: one /64); twice as many may come at once. The others are told to
+	// come again.
 	PerSecond int
 	// RefusalTime is how long every refusal takes, so that its time does not
 	// tell an unknown account from a wrong signature.
@@ -182,7 +183,7 @@ func (in *incoming) level() slog.Level {
 // receive records a callback and says how it is answered. What it writes
 // survives a provider that hangs up.
 func (rc *Receiver) receive(ctx context.Context, in *incoming) (provider.Answer, error) {
-	if !rc.rate.allow(in.account+" "+in.request.Remote, rc.callbacks.Now()) {
+	if !rc.rate.allow(in.account+" "+sender(in.request.Remote), rc.callbacks.Now()) {
 		in.result = limited
 		return provider.NotDurable, nil
 	}

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -44,4 +45,21 @@ func (l *limits) allow(key string, now time.Time) bool {
 		l.byKey[key] = one
 	}
 	return one.AllowN(now, 1)
+}
+
+// sender names who an address belongs to, for limits: an IPv6 address by its
+// /64, the least that one customer of a network gets.
+func sender(remote string) string {
+	addr, err := netip.ParseAddr(remote)
+	if err != nil {
+		return remote
+	}
+	if addr = addr.Unmap(); addr.Is4() {
+		return addr.String()
+	}
+	network, err := addr.Prefix(64)
+	if err != nil {
+		return remote
+	}
+	return network.String()
 }
