@@ -119,9 +119,10 @@ type Line struct {
 	// Outgoing are single licences that are to be revoked.
 	Outgoing []Outgoing `json:"outgoing,omitempty"`
 	// Revoked is how many units may use their licence no more; the order knows of
-	// RevokedKnown.
-	Revoked      int `json:"revoked,omitempty"`
-	RevokedKnown int `json:"revoked_known,omitempty"`
+	// RevokedKnown. RevokedUnits are those of them that were revoked by themselves.
+	Revoked      int   `json:"revoked,omitempty"`
+	RevokedKnown int   `json:"revoked_known,omitempty"`
+	RevokedUnits []int `json:"revoked_units,omitempty"`
 
 	// MailAt is when to send the mail, MailTries how often that failed. Resends
 	// is how often the merchant asked for the mail again, Resent the latest of
