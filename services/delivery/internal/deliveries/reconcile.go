@@ -213,7 +213,7 @@ func (r *Reconciler) mend(ctx context.Context, o *orderv1.Order, record *deliver
 	}
 	if state := o.GetPaymentState(); err == nil && delivery.Unpaid(state) && doc.Body.Closed.IsZero() {
 		changed = true
-		doc, err = ds.close(ctx, fresh, state == orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK, now)
+		doc, err = ds.close(ctx, fresh, state, now)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("mend delivery of order %s: %w", o.GetId(), err)

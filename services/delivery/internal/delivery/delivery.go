@@ -62,6 +62,11 @@ type Delivery struct {
 	// Closed is since when the order is no longer paid: nothing more is
 	// assigned or mailed. Zero while it is paid. A closed delivery stays closed.
 	Closed time.Time `json:"closed,omitzero"`
+	// ClosedFor is the order's state that the delivery was last told of while
+	// closed; ClosedTold is the one that the order was answered. A delivery that
+	// was closed by an earlier release or by reconciling has none.
+	ClosedFor  orderv1.PaymentState `json:"closed_for,omitempty"`
+	ClosedTold orderv1.PaymentState `json:"closed_told,omitempty"`
 
 	// Told is how many delivered lines delivery.completed has named, Asked when
 	// it was last sent, and AskedTimes how often since it last grew.

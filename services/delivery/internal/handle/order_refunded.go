@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"quittance/pkg/event"
-	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/delivery/internal/delivery"
 )
 
@@ -14,5 +13,5 @@ func (h *Handlers) OrderRefunded(ctx context.Context, e event.Event) error {
 	if err != nil || !delivery.Unpaid(fact.GetOrder().GetPaymentState()) {
 		return err
 	}
-	return h.Deliveries.Close(ctx, d, fact.GetOrder().GetPaymentState() == orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK)
+	return h.Deliveries.Close(ctx, d, fact.GetOrder().GetPaymentState())
 }
