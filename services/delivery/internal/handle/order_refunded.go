@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"quittance/pkg/event"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/delivery/internal/delivery"
 )
 
@@ -13,5 +14,9 @@ func (h *Handlers) OrderRefunded(ctx context.Context, e event.Event) error {
 	if err != nil || !delivery.Unpaid(fact.GetOrder().GetPaymentState()) {
 		return err
 	}
-	return h.Deliveries.Close(ctx, d, fact.GetOrder().GetPaymentState())
+	state := fact.GetOrder().GetPaymentState()
+	if e.Type == event.OrderCanceled {
+		state = orderv1.PaymentState_PAYMENT_STATE_CANCELED // what the order waits to be answered for
+	}
+	return h.Deliveries.Close(ctx, d, state)
 }
