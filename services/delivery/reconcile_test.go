@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,8 +15,10 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"quittance/pkg/docstore"
 	"quittance/pkg/docstore/memory"
 	"quittance/pkg/event"
+	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/delivery"
@@ -184,4 +187,82 @@ func TestUnreadyUntilReconciled(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// P3: the records of two orders name one licence when the first was refunded
+// and its licence returned to the pool and sold again. Reconciling, of a store
+// that lost nothing or of an older copy, in whatever order, leaves it with the
+// second.
+func TestP3ReconcilingAfterALicenceWasReturned(t *testing.T) {
+	one := line{product: "tool", quantity: 1}
+	first, second := paid("ord_1", one), paid("ord_2", one)
+	live := func(t *testing.T, engine docstore.Engine, whole bool) (records []*orderv1.DeliveredOrder) {
+		s, err := newShop(engine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		putPool(t, s, &deliveryv1.PoolSettings{ProductId: "tool", OnRefund: deliveryv1.Disposition_DISPOSITION_RETURN})
+		fill(t, s, "tool", "KEY-1")
+		pay(t, s, first)
+		wait(time.Minute)
+		if whole {
+			refund(t, s, orderv1.PaymentState_PAYMENT_STATE_REFUNDED, one)
+			wait(time.Minute)
+			pay(t, s, second)
+			wait(time.Minute)
+			records = []*orderv1.DeliveredOrder{record(t, s, first), record(t, s, second)}
+			records[0].Order.PaymentState = orderv1.PaymentState_PAYMENT_STATE_REFUNDED
+			if len(records[1].GetLicenses()) != 1 {
+				t.Fatal("the second order has no licence")
+			}
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		return records
+	}
+	for _, copied := range []bool{false, true} {
+		for _, reverse := range []bool{false, true} {
+			t.Run(fmt.Sprintf("copy=%t reverse=%t", copied, reverse), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					engine := memory.New()
+					out := &records{orders: live(t, engine, true)}
+					if copied {
+						engine = memory.New()
+						live(t, engine, false)
+					}
+					if reverse {
+						slices.Reverse(out.orders)
+					}
+					s, err := newShop(engine)
+					if err != nil {
+						t.Fatal(err)
+					}
+					s.config, s.orders = delivery.Config{Reconcile: true}, out
+					if _, err := s.start(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() {
+						if err := s.close(); err != nil {
+							t.Error(err)
+						}
+					})
+					pay(t, s, paid("ord_3", one))
+					wait(48 * time.Hour) // the audit has looked at everything
+					if n := len(s.relay.mails()); n != 0 {
+						t.Errorf("%d mails with the key of the second order", n)
+					}
+					if got := get(t, s, "ord_2").GetLines()[0].GetLicenseKeys(); !slices.Equal(got, []string{"KEY-1"}) {
+						t.Errorf("the second order has %d keys", len(got))
+					}
+					if got := get(t, s, "ord_1").GetLines()[0].GetLicenseKeys(); len(got) != 0 {
+						t.Errorf("the refunded order has %d keys", len(got))
+					}
+				})
+			})
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"quittance/pkg/event"
 	"quittance/pkg/fault"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
+	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
@@ -110,4 +111,41 @@ func TestP1ACanceledOrderIsClosedThoughMoneyIsAQuestion(t *testing.T) {
 			t.Errorf("%d mails for a canceled order", n)
 		}
 	})
+}
+
+// P5: whoever says that an order is no longer paid is answered, every time and
+// for the state it says, whether the delivery has begun or not.
+func TestP5ARefundIsAnswered(t *testing.T) {
+	one := line{product: "tool", quantity: 1}
+	for _, begun := range []bool{true, false} {
+		t.Run(fmt.Sprintf("begun=%v", begun), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := open(t)
+				if begun {
+					pay(t, s, paid("ord_1", one)) // and waits for keys
+				}
+				answers := func() (out []orderv1.PaymentState) {
+					wait(time.Second)
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					for _, e := range s.events {
+						f := &eventv1.DeliveryCompleted{}
+						if e.Type == event.DeliveryCompleted && e.Decode(f) == nil {
+							out = append(out, f.GetClosedFor())
+						}
+					}
+					return out
+				}
+				refunded, charged := orderv1.PaymentState_PAYMENT_STATE_REFUNDED, orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK
+				var want []orderv1.PaymentState
+				for _, state := range []orderv1.PaymentState{refunded, refunded, charged, charged} {
+					refund(t, s, state, one)
+					want = append(want, state)
+					if got := answers(); !slices.Equal(got, want) {
+						t.Fatalf("answered %v, want %v", got, want)
+					}
+				}
+			})
+		})
+	}
 }

@@ -168,12 +168,19 @@ func (ds *Deliveries) repeat(ctx context.Context, d *delivery.Delivery) error {
 // Close notes that an order, given as nothing of it is delivered, is no longer
 // paid, and what becomes of its licences. If its delivery has not begun it never
 // will: the closed document remembers that.
-func (ds *Deliveries) Close(ctx context.Context, d *delivery.Delivery, chargedBack bool) error {
+//
+// The order sends order.refunded and order.canceled again until it is answered,
+// so a repeated one is answered again.
+func (ds *Deliveries) Close(ctx context.Context, d *delivery.Delivery, state orderv1.PaymentState) error {
 	now := ds.Now()
-	d.Close(now)
-	doc, err := ds.For(d.Merchant).Insert(ctx, d.ID, d)
+	d.CloseFor(state, now)
+	events, err := ds.events(d, d.Announce(now))
+	if err != nil {
+		return err
+	}
+	doc, err := ds.For(d.Merchant).Insert(ctx, d.ID, d, events...)
 	if errors.Is(err, docstore.ErrExists) {
-		doc, err = ds.close(ctx, d, chargedBack, now)
+		doc, err = ds.close(ctx, d, state, now)
 	}
 	if err != nil {
 		return err
@@ -181,7 +188,8 @@ func (ds *Deliveries) Close(ctx context.Context, d *delivery.Delivery, chargedBa
 	return ds.sweep(ctx, &doc.Body)
 }
 
-func (ds *Deliveries) close(ctx context.Context, d *delivery.Delivery, chargedBack bool, now time.Time) (*docstore.Doc[delivery.Delivery], error) {
+func (ds *Deliveries) close(ctx context.Context, d *delivery.Delivery, state orderv1.PaymentState, now time.Time) (*docstore.Doc[delivery.Delivery], error) {
+	chargedBack := state == orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK
 	becomes := map[string]delivery.Disposition{}
 	for i := range d.Lines {
 		p, err := ds.Pools.Of(ctx, d.Merchant, d.Lines[i].Product)
@@ -194,15 +202,17 @@ func (ds *Deliveries) close(ctx context.Context, d *delivery.Delivery, chargedBa
 	if chargedBack {
 		why = "the payment was charged back"
 	}
-	return ds.For(d.Merchant).Update(ctx, d.ID, func(d *delivery.Delivery, _ *docstore.Change) error {
-		closed := d.Close(now)
-		if !closed && !chargedBack {
-			return docstore.ErrUnchanged
+	return ds.For(d.Merchant).Update(ctx, d.ID, func(d *delivery.Delivery, ch *docstore.Change) error {
+		if closed := d.CloseFor(state, now); closed || chargedBack {
+			d.End(func(product string) delivery.Disposition { return becomes[product] }, why, now)
 		}
-		if !d.End(func(product string) delivery.Disposition { return becomes[product] }, why, now) && !closed {
-			return docstore.ErrUnchanged
+		list := d.Announce(now)
+		if len(list) == 0 {
+			ch.Resend(ch.Latest(event.DeliveryCompleted))
 		}
-		return nil
+		events, err := ds.events(d, list)
+		ch.Emit(events...)
+		return err
 	})
 }
 

@@ -34,6 +34,7 @@ type Reconciler struct {
 	// What was put right: deliveries, licences, and orders of which nobody
 	// knows which keys went out.
 	mended, taken, unknown int
+	contested              []claim // of paid orders, on licences that other units hold
 }
 
 // NewReconciler of deliveries.
@@ -51,6 +52,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 	token := ""
 	for tries := 0; !r.done.Load(); {
 		next, err := r.page(ctx, token)
+		if err == nil && next == "" {
+			err = r.settle(ctx)
+		}
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -97,7 +101,9 @@ func (r *Reconciler) page(ctx context.Context, token string) (next string, err e
 	return resp.GetNextPageToken(), nil
 }
 
-// order puts one order's licences and delivery right, the licences first.
+// order puts one order's delivery and licences right. The licences follow what
+// the delivery then shows: one that a unit has given back, or that was replaced,
+// may be another customer's by now, and the record still names it.
 func (r *Reconciler) order(ctx context.Context, fact *orderv1.DeliveredOrder) error {
 	o := fact.GetOrder()
 	record, err := delivery.ReadRecord(fact)
@@ -109,57 +115,111 @@ func (r *Reconciler) order(ctx context.Context, fact *orderv1.DeliveredOrder) er
 		r.deliveries.base.Log.ErrorContext(ctx, "an order's record does not name the licences of delivered lines: keys of theirs may go out twice",
 			"order", o.GetId(), "merchant", o.GetMerchantId(), "lines", record.Unknown)
 	}
-	for n, licenses := range record.Lines {
-		if err := r.take(ctx, o, n, licenses); err != nil {
-			return err
-		}
+	d, err := r.mend(ctx, o, record)
+	if err != nil {
+		return err
 	}
-	return r.mend(ctx, o, record)
-}
-
-func (r *Reconciler) take(ctx context.Context, o *orderv1.Order, line int, licenses delivery.Assigned) error {
-	for i, license := range licenses {
-		if license == "" {
-			continue
-		}
-		unit := delivery.Unit{Order: o.GetId(), Line: line, Number: i + 1}
-		from, changed, err := r.deliveries.Licenses.Take(ctx, o.GetMerchantId(), o.GetLines()[line-1].GetProductId(), license, unit)
-		if err != nil {
-			return fmt.Errorf("take licence %s: %w", license, err)
-		}
-		if changed {
-			r.taken++
-		}
-		if from != "" {
-			r.deliveries.base.Log.WarnContext(ctx, "licence taken from another unit", "license", license, "unit", unit.String(), "from", from)
+	for n, licenses := range record.Lines {
+		for i, license := range licenses {
+			unit := d.Unit(n, i+1)
+			if license == "" || d.Shows(unit) != license {
+				continue
+			}
+			if err := r.take(ctx, claim{o.GetMerchantId(), o.GetLines()[n-1].GetProductId(), license, unit}, d.Closed.IsZero()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// mend makes the order's delivery what the record says.
-func (r *Reconciler) mend(ctx context.Context, o *orderv1.Order, record *delivery.Recorded) error {
+// claim is a licence that an order's record says a unit has.
+type claim struct {
+	merchant, product, license string
+	unit                       delivery.Unit
+}
+
+// take gives a licence to its unit if it is free; if it is another unit's, only
+// to one of a paid order, and when everything else is compared: the other one's
+// order may have given it back.
+func (r *Reconciler) take(ctx context.Context, c claim, paid bool) error {
+	other, changed, err := r.deliveries.Licenses.Take(ctx, c.merchant, c.product, c.license, c.unit, "")
+	if err != nil {
+		return fmt.Errorf("take licence %s: %w", c.license, err)
+	}
+	if changed {
+		r.taken++
+	}
+	if other != "" && paid {
+		r.contested = append(r.contested, c)
+	}
+	return nil
+}
+
+// settle decides about the licences that other units held.
+func (r *Reconciler) settle(ctx context.Context) error {
+	for ; len(r.contested) > 0; r.contested = r.contested[1:] {
+		if err := r.takeFrom(ctx, r.contested[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeFrom takes a licence from the unit that holds it, unless that has it too.
+func (r *Reconciler) takeFrom(ctx context.Context, c claim) error {
+	ds := r.deliveries
+	other, _, err := ds.Licenses.Take(ctx, c.merchant, c.product, c.license, c.unit, "")
+	if err != nil || other == "" {
+		return err
+	}
+	holder, err := delivery.ParseUnit(other)
+	if err != nil {
+		return err
+	}
+	doc, err := ds.For(c.merchant).Get(ctx, delivery.ID(holder.Order))
+	switch {
+	case err == nil && doc.Body.Keeps(holder, c.license):
+		ds.base.Log.ErrorContext(ctx, "two units of paid orders have one licence", "license", c.license, "unit", c.unit.String(), "held_by", other)
+		return nil
+	case err != nil && !errors.Is(err, docstore.ErrNotFound):
+		return err
+	}
+	_, changed, err := ds.Licenses.Take(ctx, c.merchant, c.product, c.license, c.unit, other)
+	if changed {
+		r.taken++
+		ds.base.Log.WarnContext(ctx, "licence taken from another unit", "license", c.license, "unit", c.unit.String(), "from", other)
+	}
+	return err
+}
+
+// mend makes the order's delivery what the record says, and returns it.
+func (r *Reconciler) mend(ctx context.Context, o *orderv1.Order, record *delivery.Recorded) (*delivery.Delivery, error) {
 	ds := r.deliveries
 	now := ds.Now()
 	fresh, err := record.New(now)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = ds.For(o.GetMerchantId()).Insert(ctx, fresh.ID, fresh)
+	doc, err := ds.For(o.GetMerchantId()).Insert(ctx, fresh.ID, fresh)
 	changed := err == nil
 	if errors.Is(err, docstore.ErrExists) {
-		_, err = ds.For(o.GetMerchantId()).Update(ctx, fresh.ID, func(d *delivery.Delivery, _ *docstore.Change) error {
+		doc, err = ds.For(o.GetMerchantId()).Update(ctx, fresh.ID, func(d *delivery.Delivery, _ *docstore.Change) error {
 			if changed = record.Apply(d, now); !changed {
 				return docstore.ErrUnchanged
 			}
 			return nil
 		})
 	}
+	if state := o.GetPaymentState(); err == nil && delivery.Unpaid(state) && doc.Body.Closed.IsZero() {
+		changed = true
+		doc, err = ds.close(ctx, fresh, state, now)
+	}
 	if err != nil {
-		return fmt.Errorf("mend delivery of order %s: %w", o.GetId(), err)
+		return nil, fmt.Errorf("mend delivery of order %s: %w", o.GetId(), err)
 	}
 	if changed {
 		r.mended++
 	}
-	return nil
+	return &doc.Body, nil
 }

@@ -26,8 +26,13 @@ type Announcement struct {
 // that it was told.
 func (d *Delivery) Announce(now time.Time) []Announcement {
 	var out []Announcement
-	if lines := d.delivered(); len(lines) > d.Told {
+	lines := d.delivered()
+	news := len(lines) > d.Told
+	if news {
 		d.Told, d.Asked, d.AskedTimes = len(lines), now, 1
+	}
+	if news || d.ClosedFor != d.ClosedTold {
+		d.ClosedTold = d.ClosedFor
 		out = append(out, Announcement{Type: event.DeliveryCompleted, Lines: lines})
 	}
 	if total := d.revokedUnits(); total > d.Revocations.Told {
@@ -71,6 +76,7 @@ func (d *Delivery) Payload(a Announcement) proto.Message {
 	}
 	return &eventv1.DeliveryCompleted{
 		DeliveryId: d.ID, OrderId: d.Order, MerchantId: d.Merchant, LineNumbers: a.Lines, Licenses: d.record(a.Lines),
+		ClosedFor: d.ClosedFor,
 	}
 }
 
@@ -124,6 +130,13 @@ func (d *Delivery) Close(now time.Time) bool {
 	}
 	d.Closed = now
 	return true
+}
+
+// CloseFor closes the delivery for an order in that state, which is told so when
+// it is news.
+func (d *Delivery) CloseFor(s orderv1.PaymentState, now time.Time) (closed bool) {
+	d.ClosedFor = s
+	return d.Close(now)
 }
 
 // Unpaid reports whether an order in this state has no claim to delivery any

@@ -75,6 +75,13 @@ func (d *Delivery) Shows(u Unit) string {
 	return l.Licenses.Of(u.Number)
 }
 
+// Keeps reports whether a unit has a licence for good, as far as the delivery
+// knows: it was mailed, and the order is paid.
+func (d *Delivery) Keeps(u Unit, license string) bool {
+	l := d.line(u.Line)
+	return l != nil && d.Closed.IsZero() && !l.Delivered.IsZero() && d.Shows(u) == license
+}
+
 // Refutes reports whether a licence that is held for a unit can never become
 // that unit's: it has another one, or will get none any more. Only a stored
 // delivery refutes; before that, whoever writes it may still choose the licence.

@@ -62,6 +62,11 @@ type Delivery struct {
 	// Closed is since when the order is no longer paid: nothing more is
 	// assigned or mailed. Zero while it is paid. A closed delivery stays closed.
 	Closed time.Time `json:"closed,omitzero"`
+	// ClosedFor is the order's state that the delivery was last told of while
+	// closed; ClosedTold is the one that the order was answered. A delivery that
+	// was closed by an earlier release or by reconciling has none.
+	ClosedFor  orderv1.PaymentState `json:"closed_for,omitempty"`
+	ClosedTold orderv1.PaymentState `json:"closed_told,omitempty"`
 
 	// Told is how many delivered lines delivery.completed has named, Asked when
 	// it was last sent, and AskedTimes how often since it last grew.
@@ -119,9 +124,10 @@ type Line struct {
 	// Outgoing are single licences that are to be revoked.
 	Outgoing []Outgoing `json:"outgoing,omitempty"`
 	// Revoked is how many units may use their licence no more; the order knows of
-	// RevokedKnown.
-	Revoked      int `json:"revoked,omitempty"`
-	RevokedKnown int `json:"revoked_known,omitempty"`
+	// RevokedKnown. RevokedUnits are those of them that were revoked by themselves.
+	Revoked      int   `json:"revoked,omitempty"`
+	RevokedKnown int   `json:"revoked_known,omitempty"`
+	RevokedUnits []int `json:"revoked_units,omitempty"`
 
 	// MailAt is when to send the mail, MailTries how often that failed. Resends
 	// is how often the merchant asked for the mail again, Resent the latest of

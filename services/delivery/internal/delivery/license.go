@@ -99,12 +99,16 @@ func (l *License) Release(unit, why string, now time.Time) bool {
 	return true
 }
 
-// Take gives a licence to the unit that an order's record says has it, whoever
-// holds it here. It reports whether that changed anything, and whose it was.
-func (l *License) Take(unit string, now time.Time) (from string, changed bool) {
-	if l.State == LicenseFree || l.State == LicenseHeld && l.Unit != unit {
-		from, l.State, l.Unit, l.Since = l.Unit, LicenseHeld, unit, now
-		return from, true
+// Take gives a licence to the unit that an order's record says has it: a free
+// one, and one that the unit from holds (empty: none). It reports whether that
+// changed anything, and who else holds it.
+func (l *License) Take(unit, from string, now time.Time) (other string, changed bool) {
+	switch {
+	case l.State == LicenseFree, l.State == LicenseHeld && l.Unit != unit && l.Unit == from:
+		l.State, l.Unit, l.Since = LicenseHeld, unit, now
+		return "", true
+	case l.State == LicenseHeld && l.Unit != unit:
+		return l.Unit, false
 	}
 	return "", false
 }

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
@@ -84,8 +85,8 @@ func (d *Delivery) Exits(now time.Time, limit int) []Exit {
 		for _, o := range l.Outgoing {
 			out = append(out, Exit{Unit: d.Unit(i+1, o.Unit), License: o.License, Why: o.Why})
 		}
-		if l.Ending == DispositionKeep {
-			continue
+		if l.Ending == DispositionKeep || len(l.Outgoing) > 0 {
+			continue // what was revoked by itself first: it must not come back with the others
 		}
 		for n := l.Ended + 1; n <= len(l.Licenses) && len(out) < limit; n++ {
 			if license := l.Licenses.Of(n); license != "" {
@@ -106,10 +107,14 @@ func (d *Delivery) Exited(exits []Exit) {
 				kept = append(kept, o)
 			}
 		}
+		single := len(kept) < len(l.Outgoing)
 		l.Outgoing = kept
+		if single {
+			continue
+		}
 		if l.Ending != DispositionKeep && e.Unit.Number > l.Ended && l.Licenses.Of(e.Unit.Number) == e.License {
 			l.Ended = e.Unit.Number
-			l.Revoked++
+			l.countRevoked(e.Unit.Number, false)
 		}
 	}
 	for i := range d.Lines {
@@ -136,8 +141,20 @@ func (d *Delivery) Revoke(u Unit, why string, now time.Time) error {
 			return nil
 		}
 	}
-	l.Revoked++
+	l.countRevoked(u.Number, true)
 	return nil
+}
+
+// countRevoked counts a unit that may use its licence no more, once. Units that
+// are revoked by themselves are remembered; the others come in their order.
+func (l *Line) countRevoked(unit int, remember bool) {
+	if slices.Contains(l.RevokedUnits, unit) {
+		return
+	}
+	l.Revoked++
+	if remember {
+		l.RevokedUnits = append(l.RevokedUnits, unit)
+	}
 }
 
 // Replace takes the licence of a unit away and has it get another one, which is

@@ -15,5 +15,9 @@ func (h *Handlers) OrderRefunded(ctx context.Context, e event.Event) error {
 	if err != nil || e.Type != event.OrderCanceled && !delivery.Unpaid(fact.GetOrder().GetPaymentState()) {
 		return err
 	}
-	return h.Deliveries.Close(ctx, d, fact.GetOrder().GetPaymentState() == orderv1.PaymentState_PAYMENT_STATE_CHARGED_BACK)
+	state := fact.GetOrder().GetPaymentState()
+	if e.Type == event.OrderCanceled {
+		state = orderv1.PaymentState_PAYMENT_STATE_CANCELED // what the order waits to be answered for
+	}
+	return h.Deliveries.Close(ctx, d, state)
 }

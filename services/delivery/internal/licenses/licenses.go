@@ -225,20 +225,21 @@ func (ls *Licenses) end(ctx context.Context, merchant, license string, change fu
 	return err
 }
 
-// Take gives a licence to the unit that an order's record says has it. One that
-// is not there (imported after the copy that the store was restored from) is
-// put there without its key, so that an import can't bring it into the pool
-// once more.
-func (ls *Licenses) Take(ctx context.Context, merchant, product, license string, unit delivery.Unit) (from string, changed bool, err error) {
+// Take gives a licence to the unit that an order's record says has it, if it is
+// free or held by the unit from (empty: none). It reports whether that changed
+// anything, and who else holds it. One that is not there (imported after the copy
+// that the store was restored from) is put there without its key, so that an
+// import can't bring it into the pool once more.
+func (ls *Licenses) Take(ctx context.Context, merchant, product, license string, unit delivery.Unit, from string) (other string, changed bool, err error) {
 	take := func(l *delivery.License, _ *docstore.Change) error {
-		if from, changed = l.Take(unit.String(), ls.Now()); !changed {
+		if other, changed = l.Take(unit.String(), from, ls.Now()); !changed {
 			return docstore.ErrUnchanged
 		}
 		return nil
 	}
 	_, err = ls.For(merchant).Update(ctx, license, take)
 	if !errors.Is(err, docstore.ErrNotFound) {
-		return from, changed, err
+		return other, changed, err
 	}
 	now := ls.Now()
 	_, err = ls.For(merchant).Insert(ctx, license, &delivery.License{
@@ -246,7 +247,7 @@ func (ls *Licenses) Take(ctx context.Context, merchant, product, license string,
 	})
 	if errors.Is(err, docstore.ErrExists) { // imported meanwhile
 		_, err = ls.For(merchant).Update(ctx, license, take)
-		return from, changed, err
+		return other, changed, err
 	}
 	return "", err == nil, err
 }

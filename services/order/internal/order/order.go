@@ -99,6 +99,8 @@ type Order struct {
 	// often, while delivery has not answered.
 	AskedDelivery time.Time `json:"asked_delivery,omitzero"`
 	AskedTimes    int       `json:"asked_times,omitempty"`
+	// Closing is whether delivery knows that the order is no longer paid.
+	Closing Closing `json:"closing,omitzero"`
 }
 
 // Customer is who buys.
@@ -246,6 +248,9 @@ func NextDue(o *Order) time.Time {
 		if again := o.AskedOperations.Add(resend.After(o.AskedOperationsTimes)); due.IsZero() || again.Before(due) {
 			due = again
 		}
+	}
+	if again := o.closingDue(); !again.IsZero() && (due.IsZero() || again.Before(due)) {
+		due = again
 	}
 	return due
 }

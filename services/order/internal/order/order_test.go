@@ -179,7 +179,7 @@ func TestAnAuthorizationThatEnds(t *testing.T) {
 	known.Captured.Minor = 1
 	known.Operations = views(o.Operations)
 	o.Verified(known, t0)
-	if got, _ := o.Verified(fact("a", verificationv1.Outcome_OUTCOME_CANCELED, 2, o), t0); !slices.Equal(types(got), []string{event.OrderCanceled}) || !NextDue(o).IsZero() {
+	if got, _ := o.Verified(fact("a", verificationv1.Outcome_OUTCOME_CANCELED, 2, o), t0); !slices.Equal(types(got), []string{event.OrderCanceled}) || !o.Closed(o.Payment) || !NextDue(o).IsZero() {
 		t.Fatalf("%v %v due %v", o.Payment, types(got), NextDue(o))
 	}
 }
@@ -432,6 +432,9 @@ func TestDeliveryIsNotAskedForOnceTheMoneyWentBack(t *testing.T) {
 	o, _ := fresh(t, 1, false)
 	o.Verified(fact("a", verificationv1.Outcome_OUTCOME_PAID, 1, o), t0)
 	o.Verified(fact("a", verificationv1.Outcome_OUTCOME_REFUNDED, 2, o), t0)
+	if _, again := o.Work(NextDue(o)); slices.Contains(again, event.PaymentSucceeded) || !o.Closed(o.Payment) {
+		t.Fatalf("sent again %v", again)
+	}
 	if due := NextDue(o); !due.IsZero() {
 		t.Fatalf("due %v", due)
 	}

@@ -71,6 +71,9 @@ func (o *Order) Work(now time.Time) (out []Announcement, again []string) {
 		o.AskedOperationsTimes++
 		again = append(again, event.RefundRequested)
 	}
+	if typ := o.closeAgain(now); typ != "" {
+		again = append(again, typ)
+	}
 	due := NextDue(o)
 	if due.IsZero() || due.After(now) {
 		return nil, again

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,10 +63,31 @@ func (p *Pages) received(r *http.Request, o *orderv1.Order, data *page) {
 		names[l.GetNumber()] = l.GetName()
 	}
 	for _, l := range d.GetLines() {
-		if len(l.GetLicenseKeys()) > 0 {
-			data.Licenses = append(data.Licenses, pageLicense{Name: names[l.GetLineNumber()], Keys: l.GetLicenseKeys()})
+		if keys := goodKeys(l, d.GetNextLicensePageToken() != ""); len(keys) > 0 {
+			data.Licenses = append(data.Licenses, pageLicense{Name: names[l.GetLineNumber()], Keys: keys})
 		}
 	}
+}
+
+// goodKeys are the keys of a line that the customer may use. The keys stand in
+// the order of their units; if some are missing (one is being replaced) nobody can
+// tell here which is whose, and with a revoked one among them none is shown: the
+// good ones are in the customer's mail.
+func goodKeys(l *deliveryv1.DeliveryLine, more bool) []string {
+	keys, revoked := l.GetLicenseKeys(), l.GetRevokedUnitNumbers()
+	switch {
+	case len(revoked) == 0:
+		return keys
+	case len(revoked) >= len(keys), int64(len(keys)) < l.GetQuantity() && !more:
+		return nil
+	}
+	var good []string
+	for i, key := range keys {
+		if !slices.Contains(revoked, int32(i+1)) {
+			good = append(good, key)
+		}
+	}
+	return good
 }
 
 // reached: something of a paid order was delivered.

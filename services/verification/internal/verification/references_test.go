@@ -87,7 +87,9 @@ func TestH6AnotherPaymentsEndIsNotOurs(t *testing.T) {
 			t.Run(outcome.String()+" by "+name, func(t *testing.T) {
 				other := whose
 				other.Outcome, other.TransactionID, other.Amount, other.Payer = outcome, "PT-X", price, Payer{Name: "Somebody Else"}
-				right := func(o Outcome) Report { return Report{Outcome: o, Reference: "pay_1", TransactionID: "PT-R", Amount: price} }
+				right := func(o Outcome) Report {
+					return Report{Outcome: o, Reference: "pay_1", TransactionID: "PT-R", Amount: price}
+				}
 
 				v := start()
 				v.Returned("PT-X", t0)

@@ -1164,7 +1164,10 @@ type DeliveryCompleted struct {
 	LineNumbers []int32 `protobuf:"varint,4,rep,packed,name=line_numbers,json=lineNumbers,proto3" json:"line_numbers,omitempty"`
 	// Their licences, for the order's record: after a loss of the delivery store
 	// it says which are given. Empty if all of them together have more than 30,000.
-	Licenses      []*v1.LineLicenses `protobuf:"bytes,10,rep,name=licenses,proto3" json:"licenses,omitempty"`
+	Licenses []*v1.LineLicenses `protobuf:"bytes,10,rep,name=licenses,proto3" json:"licenses,omitempty"`
+	// Set when the delivery is closed: the state of the order, no longer paid, that
+	// it was last told of. It answers order.refunded and order.canceled.
+	ClosedFor     v1.PaymentState `protobuf:"varint,11,opt,name=closed_for,json=closedFor,proto3,enum=quittance.order.v1.PaymentState" json:"closed_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1232,6 +1235,13 @@ func (x *DeliveryCompleted) GetLicenses() []*v1.LineLicenses {
 		return x.Licenses
 	}
 	return nil
+}
+
+func (x *DeliveryCompleted) GetClosedFor() v1.PaymentState {
+	if x != nil {
+		return x.ClosedFor
+	}
+	return v1.PaymentState(0)
 }
 
 // DeliveryDelayed: what of a paid order can't be delivered now. It tells the
@@ -1753,7 +1763,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\vcallback_id\x18\x02 \x01(\tR\n" +
 	"callbackId\x12\x1f\n" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
-	"merchantId\"\xd1\x01\n" +
+	"merchantId\"\x92\x02\n" +
 	"\x11DeliveryCompleted\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x19\n" +
@@ -1762,7 +1772,9 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"merchantId\x12!\n" +
 	"\fline_numbers\x18\x04 \x03(\x05R\vlineNumbers\x12<\n" +
 	"\blicenses\x18\n" +
-	" \x03(\v2 .quittance.order.v1.LineLicensesR\blicenses\"\xf7\x01\n" +
+	" \x03(\v2 .quittance.order.v1.LineLicensesR\blicenses\x12?\n" +
+	"\n" +
+	"closed_for\x18\v \x01(\x0e2 .quittance.order.v1.PaymentStateR\tclosedFor\"\xf7\x01\n" +
 	"\x0fDeliveryDelayed\x12\x1f\n" +
 	"\vdelivery_id\x18\x01 \x01(\tR\n" +
 	"deliveryId\x12\x19\n" +
@@ -1847,6 +1859,7 @@ var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*v1.Operation)(nil),            // 25: quittance.order.v1.Operation
 	(*v1.Payer)(nil),                // 26: quittance.order.v1.Payer
 	(*v1.LineLicenses)(nil),         // 27: quittance.order.v1.LineLicenses
+	(v1.PaymentState)(0),            // 28: quittance.order.v1.PaymentState
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
 	20, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
@@ -1867,13 +1880,14 @@ var file_quittance_event_v1_event_proto_depIdxs = []int32{
 	26, // 15: quittance.event.v1.PaymentVerified.payer:type_name -> quittance.order.v1.Payer
 	25, // 16: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
 	27, // 17: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
-	16, // 18: quittance.event.v1.DeliveryRevoked.lines:type_name -> quittance.event.v1.LineRevoked
-	22, // 19: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	28, // 18: quittance.event.v1.DeliveryCompleted.closed_for:type_name -> quittance.order.v1.PaymentState
+	16, // 19: quittance.event.v1.DeliveryRevoked.lines:type_name -> quittance.event.v1.LineRevoked
+	22, // 20: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_quittance_event_v1_event_proto_init() }
