@@ -40,17 +40,17 @@ const defaultAccessFor = 30 * time.Minute
 // Config is what the service itself needs to know.
 type Config struct {
 	// PublicURL is where customers reach /pay, /return and /orders.
-	PublicURL string `env:"PUBLIC_URL" doc:"Base URL at which customers reach the pay pages"`
+	PublicURL string `env:"PUBLIC_URL,required" doc:"Base URL at which customers reach the pay pages"`
 	// CallbackURL is where providers reach /callbacks (callback-ingest).
-	CallbackURL string `env:"CALLBACK_URL" doc:"Base URL at which providers reach the callbacks"`
+	CallbackURL string `env:"CALLBACK_URL,required" doc:"Base URL at which providers reach the callbacks"`
 	// ReturnWait is how long a returning browser waits for the provider's
 	// answer: 5 s.
 	ReturnWait time.Duration `env:"RETURN_WAIT" envDefault:"5s" doc:"How long a returning customer waits for the provider's answer"`
-	// AccessFor is how long after a payment its customer's access token holds.
 	// DeliveryAddr is where the delivery service is asked for its stock and, for
 	// order pages, for licence keys, in processes of their own.
-	DeliveryAddr string        `env:"DELIVERY_ADDR" doc:"Internal gRPC address of the delivery service, for shops that want stock checked before a payment, and for licence keys on order pages; neither if empty"`
-	AccessFor    time.Duration `env:"ACCESS_FOR" envDefault:"30m" doc:"How long after the payment the access token of a customer who came back paid holds"`
+	DeliveryAddr string `env:"DELIVERY_ADDR" doc:"Internal gRPC address of the delivery service, for shops that want stock checked before a payment, and for licence keys on order pages; neither if empty"`
+	// AccessFor is how long after a payment its customer's access token holds.
+	AccessFor time.Duration `env:"ACCESS_FOR" envDefault:"30m" doc:"How long after the payment the access token of a customer who came back paid holds"`
 }
 
 // Service is the payment-redirect service.

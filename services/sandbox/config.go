@@ -24,7 +24,7 @@ type Config struct {
 	PublicURL string `env:"PUBLIC_URL" doc:"base URL at which browsers reach the sandbox; from the listen address if empty"`
 	DataDir   string `env:"DATA_DIR" envDefault:".data/sandbox" doc:"directory of the sandbox's ledgers"`
 
-	OrderTarget string      `env:"ORDER_TARGET" envDefault:"127.0.0.1:9000" doc:"address of the public gRPC API, for the shop"`
+	OrderTarget string      `env:"ORDER_TARGET" envDefault:"127.0.0.1:9090" doc:"address of the public gRPC API, for the shop"`
 	APIKey      seal.Secret `env:"API_KEY" doc:"the shop's API key; can be set later with PUT /control/shop"`
 	Currency    string      `env:"CURRENCY" envDefault:"EUR" doc:"currency that the shop prefers"`
 

@@ -43,7 +43,8 @@ func TestPay(t *testing.T) {
 	}
 	got := w.status("pay_1")
 	want := provider.Report{State: provider.Paid, Reference: "pay_1", TransactionID: query.Get("saleID"),
-		Amount: money.Amount{Minor: 999, Currency: "EUR"}, AckOrRefund: true, Raw: "APPROVED"}
+		Amount: money.Amount{Minor: 999, Currency: "EUR"}, AckOrRefund: true, Raw: "APPROVED",
+		Payer: provider.Payer{Name: "Jo Doe", AddressLine1: "Main Street 1: rear", City: "Utrecht", CountryISO: "NL"}}
 	if got != want || got.TransactionID != callbacks[0].TransactionID {
 		t.Errorf("status %+v, want %+v", got, want)
 	}

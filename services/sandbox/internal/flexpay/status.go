@@ -57,7 +57,7 @@ func (s *Simulator) fieldsOf(sale Sale, fault vendor.StatusFault) []string {
 		"createdOn", sale.CreatedOn.UTC().Format(time.DateTime),
 	}
 	if state != Pending {
-		fields = append(fields, "billingAddr_fullName", "Jo: Doe", "billingAddr_addressLine1", "Main Street 1",
+		fields = append(fields, "billingAddr_fullName", "Jo Doe", "billingAddr_addressLine1", "Main Street 1: rear",
 			"billingAddr_city", "Utrecht", "billingAddr_country", "NL")
 	}
 	return fields

@@ -715,7 +715,7 @@ type ProviderAccount struct {
 	// 1–40 of a-z, 0-9, '-'; part of the callback URL.
 	Id         string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	MerchantId string `protobuf:"bytes,2,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
-	// Provider folder: "flexpay", "offline".
+	// Provider: "flexpay", "kontocloud", "resurs" or "offline".
 	Provider string `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	// Name of the payment method as customers see it.
 	DisplayName string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
