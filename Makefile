@@ -39,7 +39,7 @@ build: ## all programs, into bin/
 
 .PHONY: test
 test: ## the tests of all modules
-	$(GO) test -p $(P) -timeout 10m $(TEST) $(MODULES)
+	$(GO) test -p $(P) -timeout 20m $(TEST) $(MODULES)
 
 .PHONY: processes
 processes: ## the stories STORIES of services/e2e again, with a process per service and a nats-server
@@ -59,7 +59,7 @@ screenshots: ## pictures of all pages of customers (phone and desktop, light and
 
 .PHONY: race
 race: ## the tests of all modules under the race detector (needs a C compiler), without the longest
-	CGO_ENABLED=1 $(GO) test -race -short -p $(P) -timeout 15m $(TEST) $(MODULES)
+	CGO_ENABLED=1 $(GO) test -race -short -p $(P) -timeout 20m $(TEST) $(MODULES)
 
 .PHONY: ferret
 ferret: ## the MongoDB engine on FerretDB, a module of its own (large dependencies), and one story of the whole system on it
