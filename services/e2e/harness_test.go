@@ -35,7 +35,7 @@ import (
 )
 
 // patience is how long anything is waited for.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 const (
 	paid      = orderv1.PaymentState_PAYMENT_STATE_PAID

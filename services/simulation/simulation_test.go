@@ -29,7 +29,7 @@ func TestHistoriesKeepThePromises(t *testing.T) {
 // number of histories, and named for what it is.
 func TestTheCheckerNoticesSabotage(t *testing.T) {
 	notRaced(t)
-	const first, bound = 100, 300
+	const first, bound = 100, 2000
 	for s, sign := range map[Sabotage]string{
 		AckBeforeRecord: `^P2: .* were acknowledged, .* on record`,
 		SkipAmount:      `^P1: .* got something`,
