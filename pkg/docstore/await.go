@@ -27,6 +27,9 @@ func (c *Collection[T]) Await(ctx context.Context, id string, poll time.Duration
 		case !errors.Is(err, ErrNotFound) && ctx.Err() == nil:
 			return nil, err
 		}
+		if err := ctx.Err(); err != nil { // whatever else is ready as well
+			return last, err
+		}
 		select {
 		case <-ctx.Done():
 			return last, ctx.Err()
