@@ -68,7 +68,7 @@ func (b *Bus) leave(c *consumer) {
 // turn is whose turn it is to handle an event: the service's processes take
 // turns, and each time it comes again it comes to another one.
 func (q *queue) turn(d *delivery) *consumer {
-	return q.consumers[(d.sequence+uint64(d.count))%uint64(len(q.consumers))]
+	return q.consumers[(d.turn+uint64(d.count))%uint64(len(q.consumers))]
 }
 
 // handle sends the event through its encoding, as the way to another process

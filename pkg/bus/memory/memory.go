@@ -53,6 +53,7 @@ type Bus struct {
 
 type queue struct {
 	pending   []*delivery
+	added     uint64 // how many deliveries there ever were
 	consumers []*consumer
 	changed   chan struct{} // closed when there may be something new to do
 }
@@ -65,7 +66,8 @@ func (q *queue) wake() {
 
 type delivery struct {
 	due      time.Time
-	sequence uint64
+	sequence uint64 // over all queues
+	turn     uint64 // within its queue
 	event    event.Event
 	count    int
 }
@@ -120,7 +122,9 @@ func (b *Bus) Publish(ctx context.Context, events []event.Event) (int, error) {
 			}
 			for _, delay := range delays {
 				b.sequence++
-				b.queues[service].add(&delivery{due: now.Add(delay), sequence: b.sequence, event: e, count: 1})
+				q := b.queues[service]
+				q.added++
+				q.add(&delivery{due: now.Add(delay), sequence: b.sequence, turn: q.added, event: e, count: 1})
 			}
 			b.wake(service)
 		}
