@@ -139,7 +139,7 @@ func (s *simulation) chunk(t *testing.T) bool {
 	if n <= 0 {
 		return false
 	}
-	output, err := children(t, seed, n, *histories == 1, s.hear)
+	output, err := children(t, seed, n, Sabotage(*sabotage), *histories == 1, s.hear)
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -191,12 +191,12 @@ func (s *simulation) tally() {
 
 // children lives n histories in a child and passes on what it reports. Its
 // error names the history that ended the child, its output is what else it said.
-func children(t *testing.T, seed uint64, n int, verbose bool, hear func(report)) (output string, err error) {
+func children(t *testing.T, seed uint64, n int, broken Sabotage, verbose bool, hear func(report)) (output string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestSimulate$", "-child", "-sabotage="+*sabotage,
+	cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestSimulate$", "-child", "-sabotage="+string(broken),
 		fmt.Sprint("-test.v=", verbose), fmt.Sprint("-seed=", seed), fmt.Sprint("-histories=", n), "-test.timeout=0")
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=1000")
 	var failures, noise strings.Builder // the first belongs to cmd until it has ended

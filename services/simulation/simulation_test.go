@@ -3,6 +3,7 @@ package simulation
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -18,10 +19,13 @@ func sample() int {
 // many as you have time for.
 func TestHistoriesKeepThePromises(t *testing.T) {
 	notRaced(t)
-	for seed := range sample() {
-		if r := Run(t, Options{Seed: uint64(seed)}); len(r.Violations) > 0 {
-			t.Error(r)
+	output, err := children(t, 0, sample(), Honest, false, func(r report) {
+		if len(r.Violations) > 0 {
+			t.Errorf("seed %d\n%s\n%s", r.Seed, strings.Join(r.Steps, "\n"), strings.Join(r.Violations, "\n"))
 		}
+	})
+	if err != nil {
+		t.Errorf("%v\n%s", err, output)
 	}
 }
 
@@ -29,7 +33,7 @@ func TestHistoriesKeepThePromises(t *testing.T) {
 // number of histories, and named for what it is.
 func TestTheCheckerNoticesSabotage(t *testing.T) {
 	notRaced(t)
-	const first, bound = 100, 2000
+	const first, bound = 100, 300
 	for s, sign := range map[Sabotage]string{
 		AckBeforeRecord: `^P2: .* were acknowledged, .* on record`,
 		SkipAmount:      `^P1: .* got something`,
@@ -39,14 +43,21 @@ func TestTheCheckerNoticesSabotage(t *testing.T) {
 	} {
 		t.Run(string(s), func(t *testing.T) {
 			named := regexp.MustCompile(sign)
-			for seed := range bound {
-				r := Run(t, Options{Seed: uint64(first + seed), Sabotage: s})
-				if slices.ContainsFunc(r.Violations, named.MatchString) {
-					t.Logf("history %d, seed %d: %q", seed+1, first+seed, r.Violations)
-					return
+			noticed := false
+			for lived := 0; lived < bound && !noticed; lived += fewer {
+				output, err := children(t, uint64(first+lived), min(fewer, bound-lived), s, false, func(r report) {
+					if !noticed && slices.ContainsFunc(r.Violations, named.MatchString) {
+						noticed = true
+						t.Logf("history %d, seed %d: %q", r.Seed-first+1, r.Seed, r.Violations)
+					}
+				})
+				if err != nil {
+					t.Fatalf("%v\n%s", err, output)
 				}
 			}
-			t.Errorf("not noticed in %d histories", bound)
+			if !noticed {
+				t.Errorf("not noticed in %d histories", bound)
+			}
 		})
 	}
 }
@@ -57,7 +68,7 @@ func TestASeedIsAHistory(t *testing.T) {
 	notRaced(t)
 	const n = 24
 	lived := func(seed uint64, n int) (digests []string) {
-		output, err := children(t, seed, n, false, func(r report) { digests = append(digests, r.Digest) })
+		output, err := children(t, seed, n, Honest, false, func(r report) { digests = append(digests, r.Digest) })
 		if err != nil {
 			t.Fatalf("%v\n%s", err, output)
 		}
