@@ -304,7 +304,7 @@ type Schedule struct {
 	// Then are the pauses after each answer that isn't final, the last one
 	// repeated until Life is over.
 	Then []time.Duration
-	// Life is how long an unanswered attempt is followed.
+	// Life is how long an unanswered attempt is followed before it counts as expired.
 	Life time.Duration
 	// Timeout of one question.
 	Timeout time.Duration

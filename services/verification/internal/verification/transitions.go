@@ -18,7 +18,8 @@ type Schedule struct {
 	First time.Duration
 	// Then are the pauses after each answer that isn't final; the last one repeats.
 	Then []time.Duration
-	// Life is how long an attempt is followed.
+	// Life is how long an attempt is followed; then it counts as expired, and is
+	// asked about ever more rarely until it is Afterlife old.
 	Life time.Duration
 	// RefundWindow is how long after a sale an ack-or-refund provider may give
 	// the money back.
@@ -27,6 +28,11 @@ type Schedule struct {
 	// about before it is sent again.
 	ResendAfter time.Duration
 }
+
+// Afterlife is how old an attempt without a final answer is when it is asked
+// about for the last time: as old as an order when it expires. A customer may
+// have paid behind our back, with every message of it lost.
+const Afterlife = 90 * 24 * time.Hour
 
 // Report is what the provider said, in our words.
 type Report struct {
@@ -385,7 +391,7 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 	settled := rank(v.Facts) == 3 || rank(v.Facts) >= 5
 	switch {
 	case settled && v.owesRefund():
-		if now.After(v.followed(s)) {
+		if now.After(v.since(s).Add(s.Life)) {
 			return v.expire(now)
 		}
 		v.NextAsk = now.Add(pause(s, times))
@@ -401,8 +407,10 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 	case settled, s.First == 0:
 		return false
 	}
-	if now.After(v.followed(s)) {
-		return v.expire(now)
+	if now.After(v.since(s).Add(s.Life)) {
+		expired = v.expire(now)
+		v.NextAsk = v.afterlife(s, now)
+		return expired
 	}
 	v.NextAsk = now.Add(pause(s, times))
 	if v.Unsure {
@@ -418,11 +426,11 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 // they fail) must not be the last word on that.
 func (v *Verification) owesRefund() bool { return v.GivenBack.Minor > v.Facts.Refunded.Minor }
 
-// followed is until when the attempt is followed. Its life counts anew from the
+// since is from when the attempt's life counts: from its start, anew from the
 // latest callback, and from the end of the window of a payment that doesn't
 // count yet: a provider that still says pending then, or nothing, may owe us the
 // truth about money that it took.
-func (v *Verification) followed(s Schedule) time.Time {
+func (v *Verification) since(s Schedule) time.Time {
 	from := v.Started
 	if v.Hinted.After(from) {
 		from = v.Hinted
@@ -430,7 +438,18 @@ func (v *Verification) followed(s Schedule) time.Time {
 	if window := v.FirstPaid.Add(s.RefundWindow); v.Unsure && window.After(from) {
 		from = window
 	}
-	return from.Add(s.Life)
+	return from
+}
+
+// afterlife is when to ask about an attempt whose life is over: when it is twice
+// as old. Zero: never, for the provider has given its word or it is too old.
+func (v *Verification) afterlife(s Schedule, now time.Time) time.Time {
+	age := now.Sub(v.since(s))
+	switch o := v.Facts.Outcome; {
+	case o == verificationv1.Outcome_OUTCOME_FAILED, o == verificationv1.Outcome_OUTCOME_CANCELED, age >= Afterlife:
+		return time.Time{}
+	}
+	return now.Add(min(age, Afterlife-age))
 }
 
 func pause(s Schedule, times int) time.Duration {

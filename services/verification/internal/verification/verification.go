@@ -89,7 +89,7 @@ type Verification struct {
 	OtherTransaction string `json:"other_transaction,omitempty"`
 	// Parked: the provider can't be asked with what is known; Problem says why.
 	Parked bool `json:"parked,omitempty"`
-	// LifeOver: nobody asks any more, and something says that there may be money.
+	// LifeOver: nobody asks soon again, and something says that there may be money.
 	LifeOver bool `json:"life_over,omitempty"`
 	// Dismissed is the cause of attention that the merchant has looked at.
 	Dismissed Attention `json:"dismissed,omitempty"`

@@ -89,13 +89,13 @@ func TestP4ALateCallbackIsFollowed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, late := start(), t0.Add(terms.Life+time.Hour)
-			if v.Answer(report(pending), terms, late); v.Facts.Outcome != verificationv1.Outcome_OUTCOME_EXPIRED || !v.NextAsk.IsZero() {
-				t.Fatalf("%+v next %v", v.Facts, v.NextAsk)
+			if v.Answer(report(pending), terms, late); v.Facts.Outcome != verificationv1.Outcome_OUTCOME_EXPIRED {
+				t.Fatalf("%+v", v.Facts)
 			}
 			late = late.Add(24 * time.Hour)
 			v.CalledBack(callback("c1", ClaimPaid), 0, late)
-			if ask(v, late); v.NextAsk.IsZero() {
-				t.Fatal("the provider is not asked again")
+			if ask(v, late); v.NextAsk.IsZero() || v.NextAsk.Sub(late) > terms.Then[len(terms.Then)-1] {
+				t.Fatalf("the provider is asked again at %v", v.NextAsk)
 			}
 			if v.Answer(report(paid), terms, v.NextAsk); v.Facts.Outcome != paid {
 				t.Fatalf("%+v", v.Facts)
@@ -113,6 +113,46 @@ func TestP4ALateCallbackIsFollowed(t *testing.T) {
 			t.Fatalf("%+v", v.Facts)
 		}
 	})
+}
+
+// TestP4APaymentThatNobodyHeardOfIsFound: the attempt's life ended, the customer
+// paid afterwards, and callback and return were lost.
+func TestP4APaymentThatNobodyHeardOfIsFound(t *testing.T) {
+	expired, over := verificationv1.Outcome_OUTCOME_EXPIRED, t0.Add(terms.Life+time.Minute)
+	for name, ask := range map[string]func(*Verification, time.Time){
+		"not known":  func(v *Verification, now time.Time) { v.Answer(Report{Outcome: pending}, terms, now) },
+		"no answer":  func(v *Verification, now time.Time) { v.NoAnswer("down", terms, now) },
+		"in review":  func(v *Verification, now time.Time) { v.Answer(report(onHold), terms, now) },
+		"its expiry": func(v *Verification, now time.Time) { v.Answer(Report{Outcome: expired}, terms, now) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := start()
+			ask(v, over)
+			if v.Facts.Outcome != expired || v.NextAsk.Sub(t0) < 2*terms.Life {
+				t.Fatalf("%+v next %v", v.Facts, v.NextAsk)
+			}
+			found := *v
+			if found.Answer(report(paid), terms, found.NextAsk); found.Facts.Outcome != paid || !found.NextAsk.IsZero() {
+				t.Fatalf("%+v next %v", found.Facts, found.NextAsk)
+			}
+			last := over
+			for !v.NextAsk.IsZero() {
+				if last = v.NextAsk; last.Sub(t0) > 2*Afterlife {
+					t.Fatalf("asked at %v", last)
+				}
+				ask(v, last)
+			}
+			if last.Sub(t0) < Afterlife {
+				t.Errorf("asked last after %v", last.Sub(t0))
+			}
+		})
+	}
+	for _, final := range []Outcome{failed, verificationv1.Outcome_OUTCOME_CANCELED} {
+		v := start()
+		if v.Answer(report(final), terms, over); !v.NextAsk.IsZero() {
+			t.Errorf("%v: asked again at %v", final, v.NextAsk)
+		}
+	}
 }
 
 func TestAckOrRefund(t *testing.T) {
@@ -282,8 +322,11 @@ func TestP4NeverGivesUp(t *testing.T) {
 		} else {
 			v.Answer(Report{Outcome: pending}, terms, now)
 		}
+		if v.TellDue(now) {
+			v.ToldAgain(now)
+		}
 	}
-	if now.Sub(t0) < terms.Life || v.Facts.Outcome != verificationv1.Outcome_OUTCOME_EXPIRED || v.Revision != 1 {
+	if now.Sub(t0) < Afterlife || v.Facts.Outcome != verificationv1.Outcome_OUTCOME_EXPIRED || v.Revision != 1 {
 		t.Fatalf("ended after %v with %+v", now.Sub(t0), v.Facts)
 	}
 	// The order is told until it answers.
