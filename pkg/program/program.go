@@ -131,6 +131,7 @@ func run(ctx context.Context, name string, cfg Config, build func(context.Contex
 	if err := p.openStore(ctx); err != nil {
 		return err
 	}
+	p.readiness.Check("store", p.engine.Ping)
 	g := app.NewGroup(app.Options{Logger: tel.Logger, Readiness: p.readiness, Deadline: stopDeadline})
 	g.OnStop("telemetry", tel.Shutdown)
 	g.OnStop("store", func(context.Context) error { return p.engine.Close() })

@@ -5,9 +5,12 @@ package program
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -69,14 +72,59 @@ func TestAdminPagesHaveAnAddressOfTheirOwn(t *testing.T) {
 	}
 }
 
-// await polls until url answers as wanted.
+// TestReadinessNamesAStoreThatCannotBeWritten, as long as another holds its lock.
+func TestReadinessNamesAStoreThatCannotBeWritten(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	defer cancel()
+	cfg := Config{
+		DataDir: t.TempDir(), NATS: "nats://" + freeAddr(t), HTTPAddr: freeAddr(t),
+		Keyring: seal.Secret(seal.Generate()), ServiceToken: "token", Telemetry: telemetry.Config{Output: io.Discard},
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, "test", cfg, nil) }() // without a bus nothing is built
+	ready := "http://" + cfg.HTTPAddr + "/readyz"
+	awaitText(t, ready, `{"ready":false,"waiting_for":["bus"]}`)
+
+	db, err := sql.Open("sqlite", filepath.Join(cfg.DataDir, "test.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	db.SetMaxOpenConns(1)
+	if _, err := db.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	awaitText(t, ready, `{"ready":false,"waiting_for":["bus","store"]}`)
+	if _, err := db.ExecContext(ctx, "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	awaitText(t, ready, `{"ready":false,"waiting_for":["bus"]}`)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("the process ended: %v", err)
+	}
+}
+
+// await polls until url answers with a status.
 func await(t *testing.T, url string, want int) {
 	t.Helper()
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	poll(t, url, func(status int, _ string) bool { return status == want })
+}
+
+// awaitText polls until url answers with a text.
+func awaitText(t *testing.T, url, want string) {
+	t.Helper()
+	poll(t, url, func(_ int, text string) bool { return strings.TrimSpace(text) == want })
+}
+
+// poll asks url until the answer is the wanted one.
+func poll(t *testing.T, url string, wanted func(status int, text string) bool) {
+	t.Helper()
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	got := 0
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
+	got := "no answer"
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-tick.C {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -85,12 +133,14 @@ func await(t *testing.T, url string, want int) {
 		if err != nil {
 			continue
 		}
+		text, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if got = resp.StatusCode; got == want {
+		if err == nil && wanted(resp.StatusCode, string(text)) {
 			return
 		}
+		got = fmt.Sprintf("%d %s", resp.StatusCode, text)
 	}
-	t.Errorf("%s: %d, want %d", url, got, want)
+	t.Fatalf("%s: %s", url, got)
 }
 
 // largeOrders has an order with a long history.
