@@ -175,14 +175,8 @@ func startProcesses(t *testing.T, cfg standalone.Config, with setup) *world {
 		with.seeding(&seeding)
 	}
 	w.webhookURL = seeding.WebhookURL
-	demo, err := standalone.Seed(t.Context(), w.at, fleetOperator, t.TempDir(), seeding)
+	demo, err := standalone.SeedWithSandbox(t.Context(), w.at, fleetOperator, t.TempDir(), w.shop, seeding)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.sandbox.PutWebhook(t.Context(), standalone.DemoEndpoint, demo.WebhookSecret.Reveal()); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.sandbox.SetAPIKey(t.Context(), demo.APIKey.Reveal()); err != nil {
 		t.Fatal(err)
 	}
 	w.connect(demo.APIKey)

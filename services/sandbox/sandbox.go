@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"quittance/pkg/app"
-	"quittance/pkg/seal"
 	"quittance/pkg/web"
 	"quittance/services/sandbox/internal/flexpay"
 	"quittance/services/sandbox/internal/kontocloud"
@@ -162,9 +161,6 @@ func (s *Sandbox) URL() string { return s.config.PublicURL }
 
 // SMTPAddr is the host and port of the mail sink.
 func (s *Sandbox) SMTPAddr() string { return s.smtp.Addr().String() }
-
-// SetAPIKey gives the shop its API key, also for later starts.
-func (s *Sandbox) SetAPIKey(key seal.Secret) error { return s.shop.SetAPIKey(key) }
 
 // Run serves until ctx is done, then ends what is under way and closes the ledgers. Call it once.
 func (s *Sandbox) Run(ctx context.Context) error {

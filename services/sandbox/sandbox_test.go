@@ -75,7 +75,7 @@ func TestBuyLikeACustomer(t *testing.T) {
 
 func TestDeclineLikeACustomer(t *testing.T) {
 	w := newWorld(t)
-	if err := w.sandbox.SetAPIKey(shoptest.Key); err != nil {
+	if err := w.client.SetAPIKey(t.Context(), shoptest.Key); err != nil {
 		t.Fatal(err)
 	}
 	browser, err := client.NewBrowser()
@@ -94,7 +94,7 @@ func TestDeclineLikeACustomer(t *testing.T) {
 
 func TestFaultMenu(t *testing.T) {
 	w := newWorld(t)
-	if err := w.sandbox.SetAPIKey(shoptest.Key); err != nil {
+	if err := w.client.SetAPIKey(t.Context(), shoptest.Key); err != nil {
 		t.Fatal(err)
 	}
 	browser, err := client.NewBrowser()

@@ -119,17 +119,10 @@ func (d *demo) run(ctx context.Context) error {
 	return nil
 }
 
-// SeedSandbox seeds the demonstration merchant with the sandbox as its outside
-// world, and tells the sandbox the secrets it shares with the merchant.
+// SeedSandbox seeds the demonstration merchant with the sandbox of this process
+// as its outside world.
 func (s *System) SeedSandbox(ctx context.Context, with Seeding) (Demo, error) {
-	seeded, err := Seed(ctx, At(s.GRPCAddr()), s.secrets.operatorKey, s.cfg.DataDir, with)
-	if err != nil {
-		return Demo{}, err
-	}
-	if err := client.New(s.Sandbox.URL()).PutWebhook(ctx, DemoEndpoint, seeded.WebhookSecret.Reveal()); err != nil {
-		return Demo{}, err
-	}
-	return seeded, s.Sandbox.SetAPIKey(seeded.APIKey)
+	return SeedWithSandbox(ctx, At(s.GRPCAddr()), s.secrets.operatorKey, s.cfg.DataDir, s.Sandbox.URL(), with)
 }
 
 // awaitDelivered follows the order until all of it is delivered.
