@@ -5,7 +5,6 @@ package program
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +16,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"quittance/pkg/docstore/storetest"
 	"quittance/pkg/rpc"
 	"quittance/pkg/seal"
 	"quittance/pkg/telemetry"
@@ -85,19 +85,9 @@ func TestReadinessNamesAStoreThatCannotBeWritten(t *testing.T) {
 	ready := "http://" + cfg.HTTPAddr + "/readyz"
 	awaitText(t, ready, `{"ready":false,"waiting_for":["bus"]}`)
 
-	db, err := sql.Open("sqlite", filepath.Join(cfg.DataDir, "test.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = db.Close() }()
-	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		t.Fatal(err)
-	}
+	unlock := storetest.Lock(t, filepath.Join(cfg.DataDir, "test.db"))
 	awaitText(t, ready, `{"ready":false,"waiting_for":["bus","store"]}`)
-	if _, err := db.ExecContext(ctx, "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	awaitText(t, ready, `{"ready":false,"waiting_for":["bus"]}`)
 	cancel()
 	if err := <-ended; err != nil {
