@@ -235,6 +235,9 @@ func (v *Verification) judge(a Report, s Schedule, now time.Time) Facts {
 		}
 		back := larger(v.GivenBack, a.Refunded)
 		if back.Minor > 0 && a.Outcome == verificationv1.Outcome_OUTCOME_PAID {
+			if a.AckOrRefund { // the rest may go back yet
+				v.windowOver(s, now)
+			}
 			f.Outcome, f.Refunded = verificationv1.Outcome_OUTCOME_REFUNDED, back
 			if v.ChargedBack {
 				f.Outcome = verificationv1.Outcome_OUTCOME_CHARGED_BACK
@@ -321,16 +324,22 @@ func named(a, b money.Amount) money.Amount {
 // acknowledgement was given, or the provider still says paid after the window
 // in which it gives money back.
 func (v *Verification) keeps(a Report, s Schedule, now time.Time) bool {
+	if v.windowOver(s, now) || slices.Contains(v.Acknowledged, a.TransactionID) {
+		return true
+	}
+	v.Unsure = true
+	return false
+}
+
+// windowOver notes that the provider says paid, and reports whether it does so
+// after the window in which it gives money back.
+func (v *Verification) windowOver(s Schedule, now time.Time) bool {
 	if v.FirstPaid.IsZero() {
 		v.FirstPaid = now
 	}
 	over := !now.Before(v.FirstPaid.Add(s.RefundWindow))
 	v.Rechecked = v.Rechecked || over
-	if over || slices.Contains(v.Acknowledged, a.TransactionID) {
-		return true
-	}
-	v.Unsure = true
-	return false
+	return over
 }
 
 // rank orders outcomes: a higher one is never taken back by a lower one, equal
@@ -396,8 +405,8 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 		}
 		v.NextAsk = now.Add(pause(s, times))
 		return false
-	case rank(v.Facts) == 3:
-		if !v.FirstPaid.IsZero() && !v.Rechecked {
+	case rank(v.Facts) == 3 || v.partly():
+		if !v.FirstPaid.IsZero() && !v.Rechecked && now.Before(v.FirstPaid.Add(s.RefundWindow+s.Life)) {
 			v.NextAsk = v.FirstPaid.Add(s.RefundWindow)
 			if !v.NextAsk.After(now) { // the question that was due got no answer
 				v.NextAsk = now.Add(pause(s, times))
@@ -419,6 +428,11 @@ func (v *Verification) schedule(s Schedule, times int, now time.Time) (expired b
 		}
 	}
 	return false
+}
+
+// partly: some of the money went back, and the rest may yet.
+func (v *Verification) partly() bool {
+	return v.Facts.Outcome == verificationv1.Outcome_OUTCOME_REFUNDED && v.Facts.Refunded.Minor < v.Facts.Captured.Minor
 }
 
 // owesRefund: a signed callback named more money given back than the provider

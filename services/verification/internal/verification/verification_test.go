@@ -204,6 +204,40 @@ func TestAckOrRefund(t *testing.T) {
 			t.Fatalf("%+v", v.Facts)
 		}
 	})
+	t.Run("a part that went back doesn't save the look after the window", func(t *testing.T) {
+		for name, first := range map[string]func(*Verification){
+			"before the first answer": func(*Verification) {},
+			"after it":                func(v *Verification) { v.Answer(sale, terms, t0) },
+		} {
+			v := start()
+			v.CalledBack(callback("c1", ClaimPaid), 0, t0)
+			first(v)
+			part := callback("c2", "refunded")
+			part.Refunded = &orderv1.Money{Minor: 400, Currency: "EUR"}
+			v.CalledBack(part, 0, t0)
+			v.Answer(sale, terms, t0.Add(minGap))
+			if v.Facts.Outcome != refunded || v.Facts.Refunded.Minor != 400 || v.NextAsk != v.FirstPaid.Add(terms.RefundWindow) {
+				t.Fatalf("%s: %+v next %v", name, v.Facts, v.NextAsk)
+			}
+			kept := *v
+			if kept.Answer(sale, terms, v.NextAsk); kept.Facts.Refunded.Minor != 400 || !kept.NextAsk.IsZero() {
+				t.Errorf("%s: %+v next %v", name, kept.Facts, kept.NextAsk)
+			}
+			if v.Answer(report(refunded), terms, v.NextAsk); v.Facts.Refunded != price || !v.NextAsk.IsZero() {
+				t.Errorf("%s: %+v next %v", name, v.Facts, v.NextAsk)
+			}
+		}
+	})
+	t.Run("the look after the window is given up with the attempt's life", func(t *testing.T) {
+		v, asked := start(), 0
+		v.CalledBack(callback("c1", ClaimPaid), 0, t0)
+		for v.Answer(sale, terms, t0); !v.NextAsk.IsZero(); asked++ {
+			v.NoAnswer("down", terms, v.NextAsk)
+		}
+		if v.Facts.Outcome != paid || v.LastAsked.Sub(t0) < terms.Life || asked == 0 {
+			t.Errorf("%+v, last asked after %v", v.Facts, v.LastAsked.Sub(t0))
+		}
+	})
 	t.Run("without a callback it counts after the window (S4)", func(t *testing.T) {
 		v := start()
 		v.Answer(sale, terms, t0)
