@@ -189,6 +189,8 @@ type Callback struct {
 	Signed bool
 	// Refunded is the amount given back, if the claim is a refund and names it.
 	Refunded money.Amount
+	// OneClickToken is as in Report, of a signed callback only.
+	OneClickToken seal.Secret
 	// DedupeKey is equal for repeats of the same callback and different for
 	// any other callback of the account.
 	DedupeKey string
@@ -278,6 +280,12 @@ type Report struct {
 	Raw    string
 	// Unknown: Raw is a word the mapping doesn't have.
 	Unknown bool
+}
+
+// OneClickContext is what a one-click token is sealed for on its way through
+// the system: the payment that it came with.
+func OneClickContext(account, reference string) string {
+	return "one-click token of " + account + "/" + reference
 }
 
 // Payer is what a provider tells about who paid; fields it doesn't tell are empty.

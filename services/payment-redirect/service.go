@@ -21,6 +21,7 @@ import (
 	"quittance/services/payment-redirect/internal/edge"
 	"quittance/services/payment-redirect/internal/fulfillments"
 	"quittance/services/payment-redirect/internal/handle"
+	"quittance/services/payment-redirect/internal/savedpayments"
 	"quittance/services/payment-redirect/internal/sessions"
 )
 
@@ -95,12 +96,16 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	h := &handle.Handlers{Attempts: as, Fulfillments: fs}
+	saved, err := savedpayments.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	h := &handle.Handlers{Attempts: as, Saved: saved, Fulfillments: fs}
 	base.On(event.PaymentVerified, h.PaymentVerified)
 	base.On(event.FulfillmentAcknowledged, h.FulfillmentAcknowledged)
 
 	checkout := &edge.Checkout{
-		Attempts: as, Fulfillments: fs, Orders: orderv1.NewReferenceServiceClient(orders), Reference: ref,
+		Attempts: as, Saved: saved, Fulfillments: fs, Orders: orderv1.NewReferenceServiceClient(orders), Reference: ref,
 		Placing: orderv1.NewOrderServiceClient(orders), Keyring: d.Keyring,
 		Providers: registry.New(&http.Client{}), PublicURL: publicURL, CallbackURL: callbackURL,
 		AccessFor: cfg.AccessFor,

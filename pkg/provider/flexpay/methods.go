@@ -1,6 +1,7 @@
 package flexpay
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,9 @@ import (
 // methods are the vendor's names of payment methods in protocol version 4, the only one that requests declare; BTC was
 // one of version 3.
 var methods = []string{"CC", "DDEU", "IDEAL", "YOURSAFE_DIRECT"}
+
+// card is the method of cards, for which the vendor gives one-click tokens.
+const card = "CC"
 
 // shown are their names for people, where the vendor's are none, and their pictures.
 var shown = map[string]provider.Method{
@@ -64,6 +68,12 @@ func methodsOf(from map[string]string) (always string, offers []string, err erro
 // methodFor is what a purchase is sent with; empty: the customer chooses on the vendor's page.
 func (s settings) methodFor(attempt provider.Attempt) (string, error) {
 	method := s.method
+	if attempt.OneClickToken != "" { // the vendor wants the method to be CC then
+		if method != "" && method != card || len(s.offers) > 0 && !slices.Contains(s.offers, card) {
+			return "", errors.New("cards are not offered, so none can be paid with again")
+		}
+		return card, nil
+	}
 	if attempt.Method != "" {
 		if !slices.Contains(s.offers, attempt.Method) {
 			return "", fmt.Errorf("method %.20q is not offered", attempt.Method)

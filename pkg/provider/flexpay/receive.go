@@ -79,6 +79,7 @@ func (*Provider) ParseCallback(acc provider.Account, req provider.Request) (prov
 		Claim:         claim,
 		Signed:        true,
 		DedupeKey:     dedupeKey(params),
+		OneClickToken: oneClickToken(params["oneClickToken"]),
 	}
 	if claim == provider.ClaimRefunded || claim == provider.ClaimChargedBack {
 		// An amount that can't be read leaves the refund to the status API.

@@ -61,6 +61,9 @@ func (*Provider) Redirect(acc provider.Account, attempt provider.Attempt) (provi
 	if len(attempt.Email) <= maxEmail {
 		params["email"] = attempt.Email
 	}
+	if attempt.OneClickToken != "" {
+		params["oneClickToken"] = attempt.OneClickToken.Reveal()
+	}
 	return provider.Redirect{
 		Method: http.MethodGet,
 		URL:    s.base + OrderPath + "?" + SignRequest(s.Key, params).Query(),

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"quittance/pkg/money"
 	"quittance/pkg/provider"
 	"quittance/pkg/provider/call"
+	"quittance/pkg/seal"
 )
 
 // maxAnswer bounds what is read of an answer; a sale's status is a few hundred bytes.
@@ -86,6 +88,7 @@ func (s settings) report(sale map[string]string) (provider.Report, error) {
 		AckOrRefund:   method == "" || method == "CC",
 		Detail:        printable(sale["error"]),
 		Payer:         payerOf(sale),
+		OneClickToken: oneClickToken(sale["oneClickToken"]),
 	}
 	switch response := sale["response"]; response {
 	case found:
@@ -129,6 +132,15 @@ func amountOf(sale map[string]string) (money.Amount, error) {
 		return money.Amount{}, fmt.Errorf("amount is unreadable: %w", err)
 	}
 	return amount, nil
+}
+
+// oneClickToken takes what can be sent back as a token; its form is not public.
+func oneClickToken(text string) seal.Secret {
+	const most = 255
+	if len(text) > most || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return ""
+	}
+	return seal.Secret(text)
 }
 
 // payerOf reads the billing address; its field names are third-party evidence.

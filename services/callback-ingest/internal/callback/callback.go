@@ -72,6 +72,8 @@ type Understood struct {
 	Claim       string       `json:"claim,omitempty"`
 	Signed      bool         `json:"signed,omitempty"`
 	Refunded    money.Amount `json:"refunded,omitzero"`
+	// OneClick is a token for later purchases, sealed.
+	OneClick string `json:"one_click,omitempty"`
 }
 
 // Request is what a provider sent, without credentials.
@@ -170,7 +172,7 @@ func (c *Callback) Forget(now time.Time, keep time.Duration) bool {
 	if c.Raw == "" || now.Before(c.Received.Add(keep)) {
 		return false
 	}
-	c.Raw = ""
+	c.Raw, c.Content.OneClick = "", ""
 	return true
 }
 
@@ -207,7 +209,7 @@ func (c *Callback) Payload() *eventv1.CallbackReceived {
 	p := &eventv1.CallbackReceived{
 		CallbackId: c.ID, AccountId: c.Account, Provider: c.Provider, MerchantId: c.Merchant,
 		Reference: c.Content.Reference, TransactionId: c.Content.Transaction, Claim: c.Content.Claim,
-		Signed: c.Content.Signed,
+		Signed: c.Content.Signed, SealedOneClickToken: c.Content.OneClick,
 	}
 	if c.Unacknowledged {
 		p.Unacknowledged = true

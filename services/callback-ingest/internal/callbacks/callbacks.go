@@ -14,6 +14,7 @@ import (
 	"quittance/pkg/docstore"
 	"quittance/pkg/due"
 	"quittance/pkg/event"
+	"quittance/pkg/provider"
 	"quittance/pkg/service"
 	"quittance/services/callback-ingest/internal/callback"
 )
@@ -111,6 +112,19 @@ func (cs *Callbacks) seal(c *callback.Callback) error {
 	}
 	c.Raw, err = cs.base.Keyring.Seal(raw, sealContext(c.ID))
 	return err
+}
+
+// SealToken seals a callback's one-click token for who keeps it; empty if there
+// is none, or none can be sealed: a callback is not refused for that.
+func (cs *Callbacks) SealToken(account string, cb provider.Callback) string {
+	if cb.OneClickToken == "" || !cb.Signed || cb.Reference == "" {
+		return ""
+	}
+	sealed, err := cs.base.Keyring.Seal([]byte(cb.OneClickToken.Reveal()), provider.OneClickContext(account, cb.Reference))
+	if err != nil {
+		return ""
+	}
+	return sealed
 }
 
 func sealContext(callbackID string) string { return "callback/" + callbackID }

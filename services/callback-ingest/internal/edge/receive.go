@@ -202,7 +202,7 @@ func (rc *Receiver) receive(ctx context.Context, in *incoming) (provider.Answer,
 	}
 
 	now := rc.callbacks.Now()
-	content, dedupeKey, err := understand(in, acc)
+	content, dedupeKey, err := understand(in, acc, rc.callbacks)
 	if err != nil {
 		in.reason = "unreadable"
 		if errors.Is(err, provider.ErrUnauthentic) {
@@ -253,7 +253,7 @@ func (rc *Receiver) refuse(ctx context.Context, in *incoming, c *callback.Callba
 }
 
 // understand has the provider read the request.
-func understand(in *incoming, acc provider.Account) (callback.Understood, string, error) {
+func understand(in *incoming, acc provider.Account, cs *callbacks.Callbacks) (callback.Understood, string, error) {
 	req := provider.Request{
 		Method: in.request.Method, Query: values(in.request.Query), Header: in.header,
 		Body: in.request.Body, Remote: in.request.Remote,
@@ -274,7 +274,7 @@ func understand(in *incoming, acc provider.Account) (callback.Understood, string
 	}
 	return callback.Understood{
 		Reference: cb.Reference, Transaction: cb.TransactionID, Claim: string(cb.Claim),
-		Signed: cb.Signed, Refunded: cb.Refunded,
+		Signed: cb.Signed, Refunded: cb.Refunded, OneClick: cs.SealToken(acc.ID, cb),
 	}, cb.DedupeKey, nil
 }
 

@@ -79,7 +79,7 @@ func (s *Lister) reconsider(ctx context.Context, refused *callback.Callback) (*c
 	if err != nil {
 		return nil, fault.Conflict("callback %s can't be read any more: %v", refused.ID, err)
 	}
-	content, dedupeKey, err := understand(&incoming{receiver: p, request: raw, header: raw.Header}, acc)
+	content, dedupeKey, err := understand(&incoming{receiver: p, request: raw, header: raw.Header}, acc, s.Callbacks)
 	if err != nil {
 		return nil, fault.Conflict("callback %s is still refused: %v", refused.ID, err)
 	}

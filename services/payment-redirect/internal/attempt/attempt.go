@@ -57,6 +57,10 @@ type Attempt struct {
 	// Method is the payment method within the account, in the provider's word;
 	// empty: the account's only one, or its page asks.
 	Method string `json:"method,omitempty"`
+	// User is the merchant's own id of who pays, if the storefront has vouched for
+	// it; Saved: it is paid as that user paid before (savedpayments).
+	User  string `json:"user,omitempty"`
+	Saved bool   `json:"saved,omitempty"`
 	// BrowserLocale is what the browser that started the attempt prefers.
 	BrowserLocale string `json:"browser_locale,omitempty"`
 	// Creation is set if the payment must be created at the provider first.

@@ -165,15 +165,14 @@ func (as *Attempts) Confirm(ctx context.Context, merchant, id string, c attempt.
 	})
 }
 
-// Verify merges what verification says.
-func (as *Attempts) Verify(ctx context.Context, f *eventv1.PaymentVerified) error {
-	_, err := as.For(f.GetMerchantId()).Update(ctx, f.GetAttemptId(), func(a *attempt.Attempt, _ *docstore.Change) error {
+// Verify merges what verification says, and gives the attempt as it is then.
+func (as *Attempts) Verify(ctx context.Context, f *eventv1.PaymentVerified) (*docstore.Doc[attempt.Attempt], error) {
+	return as.For(f.GetMerchantId()).Update(ctx, f.GetAttemptId(), func(a *attempt.Attempt, _ *docstore.Change) error {
 		if !a.Verify(f) {
 			return docstore.ErrUnchanged
 		}
 		return nil
 	})
-	return err
 }
 
 // event is about an attempt; events of one order are handled one after the

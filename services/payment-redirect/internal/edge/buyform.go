@@ -137,7 +137,7 @@ func (p *Pages) form(w http.ResponseWriter, r *http.Request, status int, doc *do
 			p.fail(w, r, err)
 			return
 		}
-		data.Methods = choices(methods, s.Method)
+		data.Methods = choices(data.L, methods, s.Method)
 	}
 	f.tell(&data, wrong)
 	data.Form = f

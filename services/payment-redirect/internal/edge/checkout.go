@@ -1,9 +1,11 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -15,10 +17,12 @@ import (
 	"quittance/pkg/provider/registry"
 	"quittance/pkg/reference"
 	"quittance/pkg/seal"
+	"quittance/pkg/web"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/payment-redirect/internal/attempt"
 	"quittance/services/payment-redirect/internal/attempts"
 	"quittance/services/payment-redirect/internal/fulfillments"
+	"quittance/services/payment-redirect/internal/savedpayments"
 )
 
 // maxDescription bounds what a provider's page is told of an order.
@@ -27,6 +31,7 @@ const maxDescription = 200
 // Checkout starts payments, for storefronts and for our own pages.
 type Checkout struct {
 	Attempts     *attempts.Attempts
+	Saved        *savedpayments.SavedPayments
 	Fulfillments *fulfillments.Fulfillments
 	Orders       Orders
 	Reference    *reference.Copy
@@ -54,10 +59,20 @@ type method struct {
 	creates bool
 	// way is the method within the account, if it offers several.
 	way provider.Method
+	// saved: as the order's user paid before.
+	saved bool
 }
 
 // choice names a method in a form: the account, and the method within it.
-func (m method) choice() string { return choiceOf(m.account.GetId(), m.way.ID) }
+func (m method) choice() string {
+	if m.saved {
+		return savedChoice + m.account.GetId()
+	}
+	return choiceOf(m.account.GetId(), m.way.ID)
+}
+
+// savedChoice begins the choices to pay as before.
+const savedChoice = "saved:"
 
 func choiceOf(account, way string) string {
 	if way == "" {
@@ -118,7 +133,7 @@ func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, err
 	var out []method
 	for _, a := range accounts {
 		sample := attempt.Attempt{
-			ID: "pay_00000000000000000000000000000000", Order: o.GetId(), Account: a.GetId(), Provider: a.GetProvider(),
+			ID: sampleID, Order: o.GetId(), Account: a.GetId(), Provider: a.GetProvider(),
 			Amount: amountOf(o.GetTotal()),
 		}
 		for _, way := range c.ways(ctx, a) {
@@ -131,6 +146,34 @@ func (c *Checkout) methods(ctx context.Context, o *orderv1.Order) ([]method, err
 	}
 	return out, nil
 }
+
+// again lists how the order's user can pay as before: one click where the
+// provider has what it needs already. It is for the customer alone, and only a
+// convenience: without it the order can be paid by all other ways.
+func (c *Checkout) again(ctx context.Context, o *orderv1.Order, methods []method) []method {
+	u, err := c.Saved.Of(ctx, o.GetMerchantId(), o.GetUserId())
+	if err != nil {
+		web.Annotate(ctx, slog.Any("problem", err))
+		return nil
+	}
+	var out []method
+	for _, m := range methods {
+		if u.Of(m.account.GetId()) == nil || slices.ContainsFunc(out, func(known method) bool { return known.account == m.account }) {
+			continue
+		}
+		sample := attempt.Attempt{
+			ID: sampleID, Merchant: o.GetMerchantId(), Order: o.GetId(), Account: m.account.GetId(), Provider: m.account.GetProvider(),
+			Amount: amountOf(o.GetTotal()), User: o.GetUserId(), Saved: true,
+		}
+		if to, creates, err := c.check(ctx, &sample); err == nil && !creates {
+			out = append(out, method{account: m.account, sample: to, saved: true})
+		}
+	}
+	return out
+}
+
+// sampleID is that of attempts that are only tried on.
+const sampleID = "pay_00000000000000000000000000000000"
 
 // ways are the methods within an account: one without a name if its provider
 // knows no others.
@@ -186,6 +229,10 @@ type Via struct {
 	Back string
 	// Method within the account; empty: the only one, or the provider's page asks.
 	Method string
+	// Saved: as the order's user paid before.
+	Saved bool
+	// User is who pays, as the shop has signed it, if the order doesn't know.
+	User string
 	// Locale is what the browser prefers; empty: no browser is here.
 	Locale string
 }
@@ -211,7 +258,17 @@ func (c *Checkout) start(ctx context.Context, o *orderv1.Order, accountID, attem
 	if via.Method != "" && !slices.ContainsFunc(ways, func(w provider.Method) bool { return w.ID == via.Method }) {
 		return nil, fault.Invalid("method", "is no method of this account")
 	}
+	if via.Saved {
+		u, err := c.Saved.Of(ctx, o.GetMerchantId(), o.GetUserId())
+		if err != nil {
+			return nil, err
+		}
+		if u.Of(accountID) == nil {
+			return nil, fault.Invalid("saved", "the order's user has nothing saved with this account")
+		}
+	}
 	a := &attempt.Attempt{
+		User: cmp.Or(o.GetUserId(), via.User), Saved: via.Saved,
 		ID: attemptID, Merchant: o.GetMerchantId(), Order: o.GetId(), Account: accountID, Provider: account.GetProvider(),
 		Amount: amountOf(o.GetTotal()), Request: request, Back: via.Back,
 		Description: describe(o), Email: o.GetCustomer().GetEmail(), Locale: o.GetCustomer().GetLocale(),
@@ -243,7 +300,13 @@ func (c *Checkout) redirect(ctx context.Context, a *attempt.Attempt) (provider.R
 	if err != nil {
 		return provider.Redirect{}, unavailable(a.Account, err)
 	}
-	redirect, err := r.Redirect(acc, c.asked(a))
+	asked := c.asked(a)
+	if a.Saved { // one that was forgotten meanwhile is paid like any other
+		if asked.OneClickToken, err = c.Saved.Token(ctx, a); err != nil {
+			return provider.Redirect{}, err
+		}
+	}
+	redirect, err := r.Redirect(acc, asked)
 	if err != nil {
 		return provider.Redirect{}, refused(a.Account, err)
 	}

@@ -195,7 +195,7 @@ func (p *Pages) offerErrand(w http.ResponseWriter, r *http.Request, status int, 
 	if problem != "" {
 		data.Problem = data.T(problem)
 	}
-	data.Methods = choices(methods, r.FormValue("method"))
+	data.Methods = choices(data.L, methods, r.FormValue("method"))
 	p.show(w, r, status, "pay.html", data, targets(methods)...)
 }
 
@@ -233,7 +233,7 @@ func (p *Pages) fulfillBy(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	a, err := p.startOnce(r.Context(), e.order, chosen, key, Via{Back: e.back, Locale: preferred(r)})
+	a, err := p.startOnce(r.Context(), e.order, chosen, key, Via{Back: e.back, User: e.user, Locale: preferred(r)})
 	switch fault.KindOf(err) {
 	case fault.KindConflict, fault.KindInvalid:
 		redirect(w, keep(r, e.address(p))) // order or method have changed since: the page says how

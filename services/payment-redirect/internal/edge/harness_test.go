@@ -45,6 +45,7 @@ import (
 	"quittance/services/payment-redirect/internal/edge"
 	"quittance/services/payment-redirect/internal/fulfillments"
 	"quittance/services/payment-redirect/internal/handle"
+	"quittance/services/payment-redirect/internal/savedpayments"
 	"quittance/services/payment-redirect/internal/sessions"
 )
 
@@ -98,8 +99,12 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	saved, err := savedpayments.Open(t.Context(), base)
+	if err != nil {
+		t.Fatal(err)
+	}
 	checkout := &edge.Checkout{
-		Attempts: w.attempts, Fulfillments: filled, AccessFor: time.Hour, Orders: client, Keyring: w.keys, Placing: w.orders, Reference: w.ref, PublicURL: publicURL, CallbackURL: "https://in.example.org",
+		Attempts: w.attempts, Saved: saved, Fulfillments: filled, AccessFor: time.Hour, Orders: client, Keyring: w.keys, Placing: w.orders, Reference: w.ref, PublicURL: publicURL, CallbackURL: "https://in.example.org",
 		Providers: registry.Of(flexpay.New(http.DefaultClient), offline.New(), paper{}, &w.clerk),
 	}
 	w.checkout = checkout
@@ -123,7 +128,7 @@ func newWorld(t testing.TB) *world {
 	for _, typ := range reference.Types() {
 		base.On(typ, w.ref.Handle)
 	}
-	h := &handle.Handlers{Attempts: w.attempts, Fulfillments: filled}
+	h := &handle.Handlers{Attempts: w.attempts, Saved: saved, Fulfillments: filled}
 	base.On(event.PaymentVerified, h.PaymentVerified)
 	base.On(event.FulfillmentAcknowledged, h.FulfillmentAcknowledged)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

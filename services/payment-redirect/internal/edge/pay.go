@@ -12,6 +12,7 @@ import (
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
 	"quittance/pkg/web"
+	"quittance/pkg/words"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 	"quittance/services/payment-redirect/internal/attempt"
@@ -33,12 +34,18 @@ func (p *Pages) pay(w http.ResponseWriter, r *http.Request) {
 	if p.closed(w, r, o) {
 		return
 	}
-	methods, err := p.checkout.methods(r.Context(), o)
+	methods, err := p.methods(r.Context(), o)
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
 	p.offer(w, r, http.StatusOK, o, methods, "")
+}
+
+// methods lists how the customer can pay: first as before, then all ways.
+func (p *Pages) methods(ctx context.Context, o *orderv1.Order) ([]method, error) {
+	all, err := p.checkout.methods(ctx, o)
+	return append(p.checkout.again(ctx, o, all), all...), err
 }
 
 // closed answers for an order that can't be paid, if it can't.
@@ -78,7 +85,7 @@ func (p *Pages) offer(w http.ResponseWriter, r *http.Request, status int, o *ord
 	} else {
 		data.Problem, data.Why = whyAgain(data.L, o, latest(list))
 	}
-	data.Methods = choices(methods, r.FormValue("method"))
+	data.Methods = choices(data.L, methods, r.FormValue("method"))
 	p.show(w, r, status, "pay.html", data, targets(methods)...)
 }
 
@@ -93,7 +100,7 @@ func targets(methods []method) (out []string) {
 }
 
 // choices are the ways to pay, with the wanted or the only one chosen.
-func choices(methods []method, wanted string) []pageMethod {
+func choices(l *words.Language, methods []method, wanted string) []pageMethod {
 	var out []pageMethod
 	for _, m := range methods {
 		name := m.account.GetDisplayName()
@@ -102,6 +109,9 @@ func choices(methods []method, wanted string) []pageMethod {
 		}
 		if m.way.Name != "" {
 			name = m.way.Name
+		}
+		if m.saved {
+			name = l.Say("pay.saved", name)
 		}
 		out = append(out, pageMethod{ID: m.choice(), Name: name, Icon: iconOf(m), Chosen: len(methods) == 1 || m.choice() == wanted})
 	}
@@ -138,7 +148,7 @@ func (p *Pages) choose(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	methods, err := p.checkout.methods(r.Context(), o)
+	methods, err := p.methods(r.Context(), o)
 	if err != nil {
 		p.fail(w, r, err)
 		return
@@ -209,8 +219,10 @@ func offered(methods []method, choice string) bool {
 // startOnce starts an attempt, or finds the one that the same form has started.
 func (p *Pages) startOnce(ctx context.Context, o *orderv1.Order, choice, key string, via Via) (*attempt.Attempt, error) {
 	attemptID := p.attemptOf(o, choice, key)
-	var account string
-	account, via.Method, _ = strings.Cut(choice, "/")
+	account, saved := strings.CutPrefix(choice, savedChoice)
+	if via.Saved = saved; !saved {
+		account, via.Method, _ = strings.Cut(choice, "/")
+	}
 	doc, err := p.checkout.start(ctx, o, account, attemptID, key, via)
 	if errors.Is(err, docstore.ErrExists) {
 		doc, err = p.checkout.Attempts.For(o.GetMerchantId()).Get(ctx, attemptID)

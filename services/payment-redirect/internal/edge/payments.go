@@ -56,10 +56,10 @@ func (s *Payments) ListMethods(ctx context.Context, req *paymentv1.ListMethodsRe
 		return nil, err
 	}
 	out := &paymentv1.ListMethodsResponse{}
-	for _, m := range methods {
+	for _, m := range append(s.Checkout.again(ctx, o, methods), methods...) {
 		out.Methods = append(out.Methods, &paymentv1.Method{
 			AccountId: m.account.GetId(), Provider: m.account.GetProvider(), DisplayName: m.account.GetDisplayName(),
-			Method: m.way.ID, MethodName: m.way.Name, Icon: iconOf(m),
+			Method: m.way.ID, MethodName: m.way.Name, Icon: iconOf(m), Saved: m.saved,
 		})
 	}
 	return out, nil
@@ -72,6 +72,7 @@ func (s *Payments) StartPayment(ctx context.Context, req *paymentv1.StartPayment
 	text(&v, "order_id", req.GetOrderId(), 1, maxID)
 	text(&v, "account_id", req.GetAccountId(), 1, maxAccount)
 	text(&v, "method", req.GetMethod(), 0, maxMethod)
+	v.Check(!req.GetSaved() || req.GetMethod() == "", "method", "must be empty with saved")
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (s *Payments) StartPayment(ctx context.Context, req *paymentv1.StartPayment
 		if o, err = s.Checkout.order(ctx, merchant, req.GetOrderId()); err != nil {
 			return nil, err
 		}
-		doc, err = s.Checkout.start(ctx, o, req.GetAccountId(), attemptID, hash, Via{Method: req.GetMethod()})
+		doc, err = s.Checkout.start(ctx, o, req.GetAccountId(), attemptID, hash, Via{Method: req.GetMethod(), Saved: req.GetSaved()})
 	}
 	if errors.Is(err, docstore.ErrExists) {
 		doc, err = mine.Get(ctx, attemptID)
@@ -105,6 +106,36 @@ func (s *Payments) StartPayment(ctx context.Context, req *paymentv1.StartPayment
 		return nil, err
 	}
 	return view(a, onward), nil
+}
+
+// ListSavedPayments implements PaymentService.
+func (s *Payments) ListSavedPayments(ctx context.Context, req *paymentv1.ListSavedPaymentsRequest) (*paymentv1.ListSavedPaymentsResponse, error) {
+	var v fault.Validation
+	text(&v, "user_id", req.GetUserId(), 1, maxUser)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	u, err := s.Checkout.Saved.Of(ctx, rpc.MerchantID(ctx), req.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	out := &paymentv1.ListSavedPaymentsResponse{}
+	for _, e := range u.Entries {
+		out.SavedPayments = append(out.SavedPayments, &paymentv1.SavedPayment{AccountId: e.Account, SaveTime: timestamppb.New(e.Saved)})
+	}
+	return out, nil
+}
+
+// ForgetSavedPayments implements PaymentService.
+func (s *Payments) ForgetSavedPayments(ctx context.Context, req *paymentv1.ForgetSavedPaymentsRequest) (*paymentv1.ForgetSavedPaymentsResponse, error) {
+	var v fault.Validation
+	text(&v, "user_id", req.GetUserId(), 1, maxUser)
+	text(&v, "account_id", req.GetAccountId(), 0, maxAccount)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	err := s.Checkout.Saved.Forget(ctx, rpc.MerchantID(ctx), req.GetUserId(), req.GetAccountId(), s.Checkout.Saved.Now())
+	return &paymentv1.ForgetSavedPaymentsResponse{}, err
 }
 
 func requestHash(req *paymentv1.StartPaymentRequest) (string, error) {
@@ -191,7 +222,7 @@ func view(a *attempt.Attempt, onward provider.Redirect) *paymentv1.Attempt {
 		Amount: &orderv1.Money{Minor: a.Amount.Minor, Currency: a.Amount.Currency},
 		State:  a.State(), Instructions: onward.Instructions, Reference: a.ID,
 		CreateTime: timestamppb.New(a.Created), Problem: a.Problem(),
-		Preparing: a.Creating(), Method: a.Method,
+		Preparing: a.Creating(), Method: a.Method, Saved: a.Saved,
 	}
 	if a.Creation != nil {
 		v.ProviderReference = a.Creation.ProviderReference

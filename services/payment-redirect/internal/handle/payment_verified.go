@@ -13,11 +13,13 @@ import (
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	"quittance/services/payment-redirect/internal/attempts"
 	"quittance/services/payment-redirect/internal/fulfillments"
+	"quittance/services/payment-redirect/internal/savedpayments"
 )
 
 // Handlers applies events to attempts and fulfillments.
 type Handlers struct {
 	Attempts     *attempts.Attempts
+	Saved        *savedpayments.SavedPayments
 	Fulfillments *fulfillments.Fulfillments
 }
 
@@ -28,9 +30,12 @@ func (h *Handlers) PaymentVerified(ctx context.Context, e event.Event) error {
 	if err := e.Decode(fact); err != nil {
 		return bus.Permanent(err)
 	}
-	err := h.Attempts.Verify(ctx, fact)
+	doc, err := h.Attempts.Verify(ctx, fact)
 	if errors.Is(err, docstore.ErrNotFound) {
 		return bus.Permanent(fmt.Errorf("attempt %s: %w", fact.GetAttemptId(), err))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return h.Saved.Learn(ctx, &doc.Body, fact)
 }

@@ -3,6 +3,7 @@ package flexpay
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -63,16 +64,24 @@ func (s *Simulator) orderOf(query url.Values) (Sale, error) {
 	if err != nil || amount.IsZero() {
 		return Sale{}, fmt.Errorf("%w\npriceAmount: not a positive amount", errOrder)
 	}
-	request := without(params)
+	again := s.gave(shop.ID, params["oneClickToken"])
+	request := without(maps.Clone(params))
 	delete(request, "signature")
+	delete(request, "oneClickToken") // it says how to pay, not what
 	zero := money.Amount{Currency: amount.Currency}
 	return Sale{
-		Token: id.Token(), ShopID: shop.ID, ReferenceID: params["referenceID"], Description: params["description"],
+		Again: again, Token: id.Token(), ShopID: shop.ID, ReferenceID: params["referenceID"], Description: params["description"],
 		Amount: amount, PaymentMethod: params["paymentMethod"], Email: params["email"],
 		Custom:     [3]string{params["custom1"], params["custom2"], params["custom3"]},
 		SuccessURL: params["successURL"], DeclineURL: params["declineURL"],
 		Request: request.Query(), CreatedOn: s.config.Now(), State: Pending, Captured: zero, Refunded: zero,
 	}, nil
+}
+
+// gave says whether a token is one that a sale of the shop was given. What the vendor does with one that it does not know is
+// not public: here the customer pays as if there were none.
+func (s *Simulator) gave(shopID, token string) bool {
+	return token != "" && len(s.book.list(func(sale Sale) bool { return sale.ShopID == shopID && sale.OneClickToken == token })) > 0
 }
 
 // enter finds or adds the sale. A reference must be unique, so it can come again only with the same order.
@@ -97,6 +106,7 @@ func problemsOf(params wire.Params) []string {
 	check(slices.Contains(currencies, params["priceCurrency"]), "priceCurrency", "not accepted")
 	method := params["paymentMethod"]
 	check(method == "" || slices.Contains(methods, method), "paymentMethod", "not known")
+	check(method == "CC" || params["oneClickToken"] == "", "paymentMethod", "must be CC with oneClickToken")
 	check(method != "DDEU" || params["priceCurrency"] == "EUR", "priceCurrency", "must be EUR for DDEU")
 	description := params["description"]
 	check(description != "" && utf8.RuneCountInString(description) <= 100 && printable(description),

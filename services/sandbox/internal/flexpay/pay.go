@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"quittance/pkg/id"
 	"quittance/pkg/money"
 	wire "quittance/pkg/provider/flexpay"
 	"quittance/services/sandbox/internal/page"
@@ -76,7 +77,7 @@ func (s *Simulator) capture(w http.ResponseWriter, r *http.Request, sale Sale) {
 			s.approve(sale)
 		}
 		if method == "CC" {
-			sale.CCBrand = brand(r.PostForm.Get("brand"))
+			sale.CCBrand, sale.OneClickToken = brand(r.PostForm.Get("brand")), id.Token()
 		}
 		return nil
 	})

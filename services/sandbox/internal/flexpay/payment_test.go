@@ -7,6 +7,7 @@ import (
 
 	"quittance/pkg/money"
 	"quittance/pkg/provider"
+	"quittance/pkg/seal"
 
 	"quittance/services/sandbox/internal/vendor"
 )
@@ -44,13 +45,31 @@ func TestPay(t *testing.T) {
 	got := w.status("pay_1")
 	want := provider.Report{State: provider.Paid, Reference: "pay_1", TransactionID: query.Get("saleID"),
 		Amount: money.Amount{Minor: 999, Currency: "EUR"}, AckOrRefund: true, Raw: "APPROVED",
-		Payer: provider.Payer{Name: "Jo Doe", AddressLine1: "Main Street 1: rear", City: "Utrecht", CountryISO: "NL"}}
-	if got != want || got.TransactionID != callbacks[0].TransactionID {
+		Payer: provider.Payer{Name: "Jo Doe", AddressLine1: "Main Street 1: rear", City: "Utrecht", CountryISO: "NL"}, OneClickToken: seal.Secret(query.Get("oneClickToken"))}
+	if got != want || got.OneClickToken == "" || got.TransactionID != callbacks[0].TransactionID {
 		t.Errorf("status %+v, want %+v", got, want)
 	}
 	sale := w.sale("pay_1")
 	if !sale.Acknowledged || sale.Captured.Minor != 999 || sale.Refunded.Minor != 0 || len(sale.Postbacks) != 1 || sale.Problem != "" {
 		t.Errorf("book: %s", describe(sale))
+	}
+}
+
+// TestOneClick: the token of a card sale is known at its shop, and pays without a card; another one is not.
+func TestOneClick(t *testing.T) {
+	w := newWorld(t)
+	w.act(w.order(w.attempt("pay_1")), "pay")
+	token := w.status("pay_1").OneClickToken
+	for reference, with := range map[string]seal.Secret{"pay_2": token, "pay_3": "made-up"} {
+		a := w.attempt(reference)
+		a.OneClickToken = with
+		body := w.order(a)
+		if known := strings.Contains(body, "card of the last purchase"); known != (with == token) {
+			t.Errorf("%s: token known: %v", reference, known)
+		}
+		if w.act(body, "pay"); w.status(reference).State != provider.Paid {
+			t.Errorf("%s: %+v", reference, w.status(reference))
+		}
 	}
 }
 

@@ -51,10 +51,14 @@ type Sale struct {
 	Amount        money.Amount `json:"amount"`
 	PaymentMethod string       `json:"paymentMethod,omitempty"`
 	CCBrand       string       `json:"ccBrand,omitempty"`
-	Email         string       `json:"email,omitempty"`
-	Custom        [3]string    `json:"custom"`
-	SuccessURL    string       `json:"successURL,omitempty"`
-	DeclineURL    string       `json:"declineURL,omitempty"`
+	// Again: the order came with the token of an earlier card sale, so that no card need be entered.
+	Again bool `json:"again,omitempty"`
+	// OneClickToken pays later purchases with the same card.
+	OneClickToken string    `json:"oneClickToken,omitempty"`
+	Email         string    `json:"email,omitempty"`
+	Custom        [3]string `json:"custom"`
+	SuccessURL    string    `json:"successURL,omitempty"`
+	DeclineURL    string    `json:"declineURL,omitempty"`
 	// Request is the query of the order without its signature: the same reference must come with the same.
 	Request   string    `json:"request"`
 	CreatedOn time.Time `json:"createdOn"`
@@ -121,7 +125,7 @@ func (s Sale) data() wire.Params {
 		"paymentMethod": s.PaymentMethod, "custom1": s.Custom[0], "custom2": s.Custom[1], "custom3": s.Custom[2],
 	}
 	if s.PaymentMethod == "CC" {
-		params["CCBrand"], params["truncatedPAN"] = s.CCBrand, "XXXXXXXXXXXX1234"
+		params["CCBrand"], params["truncatedPAN"], params["oneClickToken"] = s.CCBrand, "XXXXXXXXXXXX1234", s.OneClickToken
 	}
 	return without(params)
 }

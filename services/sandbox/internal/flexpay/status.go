@@ -58,7 +58,7 @@ func (s *Simulator) fieldsOf(sale Sale, fault vendor.StatusFault) []string {
 	}
 	if state != Pending {
 		fields = append(fields, "billingAddr_fullName", "Jo Doe", "billingAddr_addressLine1", "Main Street 1: rear",
-			"billingAddr_city", "Utrecht", "billingAddr_country", "NL")
+			"billingAddr_city", "Utrecht", "billingAddr_country", "NL", "oneClickToken", sale.OneClickToken)
 	}
 	return fields
 }

@@ -52,6 +52,8 @@ type Report struct {
 	Raw         string `json:"raw,omitempty"`
 	// Payer is who paid, if the answer tells.
 	Payer Payer `json:"payer,omitzero"`
+	// OneClick is a token for later purchases of the same customer, sealed.
+	OneClick string `json:"-"`
 	// UsedBy names another attempt that this transaction has paid already.
 	UsedBy string `json:"used_by,omitempty"`
 }
@@ -129,6 +131,9 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, pause time.Durati
 			v.ChargedBack = v.ChargedBack || f.GetClaim() == ClaimChargedBack
 		}
 	}
+	if v.OneClick == "" && f.GetSigned() {
+		v.OneClick = f.GetSealedOneClickToken()
+	}
 	if f.GetClaim() == ClaimPaid && !f.GetUnacknowledged() && !slices.Contains(v.Acknowledged, f.GetTransactionId()) && len(v.Acknowledged) < keptAnswers {
 		v.Acknowledged = append(v.Acknowledged, f.GetTransactionId())
 	}
@@ -191,11 +196,25 @@ func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool
 	if news {
 		v.Facts, v.Unsigned = merged, 0
 	}
+	news = v.offerOneClick(a) || news
 	if v.judgeOperations(a.Outcome, s.ResendAfter, now) || news {
 		changed = v.changed(now)
 	}
 	v.turn()
 	return v.schedule(s, v.Asked, now) || changed
+}
+
+// offerOneClick notes the payment's one-click token, and reports whether it is to
+// be told now: once the money counts.
+func (v *Verification) offerOneClick(a Report) bool {
+	if v.OneClick == "" && v.another(a) == "" {
+		v.OneClick = a.OneClick
+	}
+	if v.OneClick == "" || v.OneClickTold || v.Facts.Outcome != verificationv1.Outcome_OUTCOME_PAID {
+		return false
+	}
+	v.OneClickTold = true
+	return true
 }
 
 // TakeCallbacks returns the callbacks that have their answer now.

@@ -95,6 +95,10 @@ type Verification struct {
 	Dismissed Attention `json:"dismissed,omitempty"`
 	// Payer is who paid, as the provider told last.
 	Payer Payer `json:"payer,omitzero"`
+	// OneClick is a token for later purchases of the same customer, sealed
+	// (provider.OneClickContext); OneClickTold: payment-redirect is told of it.
+	OneClick     string `json:"one_click,omitempty"`
+	OneClickTold bool   `json:"one_click_told,omitempty"`
 	// Operations on the attempt's money, oldest first.
 	Operations []Operation `json:"operations,omitempty"`
 
@@ -184,13 +188,17 @@ func (v *Verification) Settled() bool { return rank(v.Facts) >= 2 }
 
 // Fact is the message that tells the order, naming the callbacks it answers.
 func (v *Verification) Fact(callbacks []string, p Policy) *eventv1.PaymentVerified {
-	f := v.Facts
+	f, oneClick := v.Facts, ""
+	if v.OneClickTold {
+		oneClick = v.OneClick
+	}
 	return &eventv1.PaymentVerified{
 		AttemptId: v.Attempt, OrderId: v.Order, MerchantId: v.Merchant, AccountId: v.Account, Provider: v.Provider,
 		Outcome: f.Outcome, Authorized: toProto(f.Authorized), Captured: toProto(f.Captured), Refunded: toProto(f.Refunded),
 		TransactionId: f.TransactionID, HoldReason: f.HoldReason, Detail: f.Detail, Revision: v.Revision,
 		CallbackIds: callbacks, Operations: v.OperationViews(), Payer: v.Payer.view(),
 		DeliverOnAuthorized: p.DeliverOnAuthorized, CaptureOn: p.CaptureOn, RefundUnwanted: p.RefundUnwanted,
+		SealedOneClickToken: oneClick,
 	}
 }
 

@@ -256,6 +256,62 @@ func TestAckOrRefund(t *testing.T) {
 	})
 }
 
+// TestOneClickIsToldOnceTheMoneyCounts, whichever of status and signed postback
+// brings the token, and whenever.
+func TestOneClickIsToldOnceTheMoneyCounts(t *testing.T) {
+	told := func(v *Verification) string { return v.Fact(nil, Policy{}).GetSealedOneClickToken() }
+	with, signed := report(paid), callback("c1", ClaimPaid)
+	with.OneClick, signed.SealedOneClickToken = "status", "postback"
+	t.Run("status", func(t *testing.T) {
+		v := start()
+		if !v.Answer(with, terms, t0) || told(v) != "status" || v.Revision != 1 {
+			t.Fatalf("%q, revision %d", told(v), v.Revision)
+		}
+		if v.Answer(with, terms, t0.Add(time.Hour)) {
+			t.Error("told twice")
+		}
+	})
+	t.Run("postback first", func(t *testing.T) {
+		v := start()
+		v.CalledBack(signed, 0, t0)
+		if told(v) != "" {
+			t.Fatal("told of money that nobody confirmed")
+		}
+		if !v.Answer(report(paid), terms, t0) || told(v) != "postback" || v.Revision != 1 {
+			t.Fatalf("%q, revision %d", told(v), v.Revision)
+		}
+	})
+	t.Run("postback last", func(t *testing.T) {
+		v := start()
+		v.Answer(report(paid), terms, t0)
+		v.CalledBack(signed, 0, t0.Add(time.Minute))
+		if told(v) != "" || !v.AskDue(t0.Add(time.Minute)) {
+			t.Fatalf("%q, next %v", told(v), v.NextAsk)
+		}
+		if !v.Answer(report(paid), terms, t0.Add(time.Minute)) || told(v) != "postback" {
+			t.Fatalf("%q", told(v))
+		}
+	})
+	for name, spoil := range map[string]func(*Report){
+		"another's transaction": func(r *Report) { r.UsedBy = "pay_0" },
+		"another reference":     func(r *Report) { r.Reference = "pay_2" },
+		"another amount":        func(r *Report) { r.Amount.Minor++ },
+		"not paid":              func(r *Report) { r.Outcome = pending },
+	} {
+		v, r := start(), with
+		spoil(&r)
+		if v.Answer(r, terms, t0); told(v) != "" {
+			t.Errorf("%s: told %q", name, told(v))
+		}
+	}
+	v, unsigned := start(), callback("c1", ClaimPaid)
+	unsigned.Signed, unsigned.SealedOneClickToken = false, "forged"
+	v.CalledBack(unsigned, 0, t0)
+	if v.Answer(report(paid), terms, t0); told(v) != "" {
+		t.Errorf("an unsigned callback's token: %q", told(v))
+	}
+}
+
 func TestSignedRefundCallback(t *testing.T) { // S18
 	v := start()
 	v.Answer(report(paid), terms, t0)

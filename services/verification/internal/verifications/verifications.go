@@ -258,10 +258,18 @@ func (vs *Verifications) ask(ctx context.Context, t Terms, v *verification.Verif
 		vs.base.Log.WarnContext(ctx, "provider says a word the mapping doesn't have",
 			"provider", t.account.Provider, "account", t.account.ID, "attempt", v.Attempt, "word", r.Raw)
 	}
+	oneClick := ""
+	if r.OneClickToken != "" && v.OneClick == "" {
+		oneClick, err = vs.base.Keyring.Seal([]byte(r.OneClickToken.Reveal()), provider.OneClickContext(v.Account, v.Reference))
+		if err != nil {
+			return verification.Report{}, fmt.Errorf("seal token of attempt %s: %w", v.Attempt, err)
+		}
+	}
 	return verification.Report{
 		Outcome: outcomes[r.State], Reference: r.Reference, TransactionID: r.TransactionID, Amount: r.Amount,
 		Captured: r.Captured, Refunded: r.Refunded, Account: r.Account,
 		AckOrRefund: r.AckOrRefund, Detail: r.Detail, Raw: r.Raw, Payer: payer(r.Payer),
+		OneClick: oneClick,
 	}, nil
 }
 

@@ -664,8 +664,11 @@ type CallbackReceived struct {
 	// The provider was told that the callback is refused; a replay took it. It may
 	// have given the money back for want of an acknowledgement.
 	Unacknowledged bool `protobuf:"varint,11,opt,name=unacknowledged,proto3" json:"unacknowledged,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A token for later purchases of the same customer, sealed
+	// (provider.OneClickContext); empty if the callback has none.
+	SealedOneClickToken string `protobuf:"bytes,12,opt,name=sealed_one_click_token,json=sealedOneClickToken,proto3" json:"sealed_one_click_token,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *CallbackReceived) Reset() {
@@ -775,6 +778,13 @@ func (x *CallbackReceived) GetUnacknowledged() bool {
 	return false
 }
 
+func (x *CallbackReceived) GetSealedOneClickToken() string {
+	if x != nil {
+		return x.SealedOneClickToken
+	}
+	return ""
+}
+
 // PaymentVerified: what the provider itself said of an attempt, merged with
 // all it said before.
 type PaymentVerified struct {
@@ -807,9 +817,12 @@ type PaymentVerified struct {
 	// The merchant's policy: money that the order can't use goes back by itself.
 	RefundUnwanted bool `protobuf:"varint,18,opt,name=refund_unwanted,json=refundUnwanted,proto3" json:"refund_unwanted,omitempty"`
 	// Who paid, as the provider tells.
-	Payer         *v1.Payer `protobuf:"bytes,20,opt,name=payer,proto3" json:"payer,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Payer *v1.Payer `protobuf:"bytes,20,opt,name=payer,proto3" json:"payer,omitempty"`
+	// A token for later purchases of the same customer, sealed
+	// (provider.OneClickContext); empty if the payment brought none.
+	SealedOneClickToken string `protobuf:"bytes,21,opt,name=sealed_one_click_token,json=sealedOneClickToken,proto3" json:"sealed_one_click_token,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *PaymentVerified) Reset() {
@@ -973,6 +986,13 @@ func (x *PaymentVerified) GetPayer() *v1.Payer {
 		return x.Payer
 	}
 	return nil
+}
+
+func (x *PaymentVerified) GetSealedOneClickToken() string {
+	if x != nil {
+		return x.SealedOneClickToken
+	}
+	return ""
 }
 
 // RefundRequested: something is to be done to the money of an order's attempts:
@@ -1700,7 +1720,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
 	"merchantId\x121\n" +
 	"\x06amount\x18\x04 \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x12%\n" +
-	"\x0etransaction_id\x18\x05 \x01(\tR\rtransactionId\"\xa8\x03\n" +
+	"\x0etransaction_id\x18\x05 \x01(\tR\rtransactionId\"\xdd\x03\n" +
 	"\x10CallbackReceived\x12\x1f\n" +
 	"\vcallback_id\x18\x01 \x01(\tR\n" +
 	"callbackId\x12\x1d\n" +
@@ -1716,7 +1736,8 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\x06signed\x18\t \x01(\bR\x06signed\x125\n" +
 	"\brefunded\x18\n" +
 	" \x01(\v2\x19.quittance.order.v1.MoneyR\brefunded\x12&\n" +
-	"\x0eunacknowledged\x18\v \x01(\bR\x0eunacknowledged\"\xb9\x06\n" +
+	"\x0eunacknowledged\x18\v \x01(\bR\x0eunacknowledged\x123\n" +
+	"\x16sealed_one_click_token\x18\f \x01(\tR\x13sealedOneClickToken\"\xee\x06\n" +
 	"\x0fPaymentVerified\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1746,7 +1767,8 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"capture_on\x18\x11 \x01(\tR\tcaptureOn\x12'\n" +
 	"\x0frefund_unwanted\x18\x12 \x01(\bR\x0erefundUnwanted\x12/\n" +
-	"\x05payer\x18\x14 \x01(\v2\x19.quittance.order.v1.PayerR\x05payer\"\x8c\x01\n" +
+	"\x05payer\x18\x14 \x01(\v2\x19.quittance.order.v1.PayerR\x05payer\x123\n" +
+	"\x16sealed_one_click_token\x18\x15 \x01(\tR\x13sealedOneClickToken\"\x8c\x01\n" +
 	"\x0fRefundRequested\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +

@@ -99,7 +99,10 @@ type Method struct {
 	// Its name for people; empty if the word says it.
 	MethodName string `protobuf:"bytes,5,opt,name=method_name,json=methodName,proto3" json:"method_name,omitempty"`
 	// Names a picture: "card", "bank", "wallet", "invoice", "bitcoin".
-	Icon          string `protobuf:"bytes,6,opt,name=icon,proto3" json:"icon,omitempty"`
+	Icon string `protobuf:"bytes,6,opt,name=icon,proto3" json:"icon,omitempty"`
+	// Pay as in an earlier purchase of the order's user: for
+	// StartPaymentRequest.saved.
+	Saved         bool `protobuf:"varint,7,opt,name=saved,proto3" json:"saved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -176,6 +179,13 @@ func (x *Method) GetIcon() string {
 	return ""
 }
 
+func (x *Method) GetSaved() bool {
+	if x != nil {
+		return x.Saved
+	}
+	return false
+}
+
 // Attempt is one try to pay an order with one method.
 type Attempt struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -201,8 +211,10 @@ type Attempt struct {
 	Method    string `protobuf:"bytes,13,opt,name=method,proto3" json:"method,omitempty"`
 	// The provider's id of the payment, where one had to be created.
 	ProviderReference string `protobuf:"bytes,14,opt,name=provider_reference,json=providerReference,proto3" json:"provider_reference,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Paid as in an earlier purchase.
+	Saved         bool `protobuf:"varint,15,opt,name=saved,proto3" json:"saved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Attempt) Reset() {
@@ -331,6 +343,13 @@ func (x *Attempt) GetProviderReference() string {
 		return x.ProviderReference
 	}
 	return ""
+}
+
+func (x *Attempt) GetSaved() bool {
+	if x != nil {
+		return x.Saved
+	}
+	return false
 }
 
 // Redirect is a request for the customer's browser.
@@ -490,7 +509,10 @@ type StartPaymentRequest struct {
 	OrderId        string                 `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	AccountId      string                 `protobuf:"bytes,3,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
 	// Method within the account, where ListMethods names one.
-	Method        string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// Pay as in an earlier purchase of the order's user, where ListMethods offers
+	// it.
+	Saved         bool `protobuf:"varint,5,opt,name=saved,proto3" json:"saved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -553,6 +575,245 @@ func (x *StartPaymentRequest) GetMethod() string {
 	return ""
 }
 
+func (x *StartPaymentRequest) GetSaved() bool {
+	if x != nil {
+		return x.Saved
+	}
+	return false
+}
+
+type ListSavedPaymentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in CreateOrderRequest.
+	UserId        string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSavedPaymentsRequest) Reset() {
+	*x = ListSavedPaymentsRequest{}
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSavedPaymentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSavedPaymentsRequest) ProtoMessage() {}
+
+func (x *ListSavedPaymentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSavedPaymentsRequest.ProtoReflect.Descriptor instead.
+func (*ListSavedPaymentsRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListSavedPaymentsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+type ListSavedPaymentsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SavedPayments []*SavedPayment        `protobuf:"bytes,1,rep,name=saved_payments,json=savedPayments,proto3" json:"saved_payments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSavedPaymentsResponse) Reset() {
+	*x = ListSavedPaymentsResponse{}
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSavedPaymentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSavedPaymentsResponse) ProtoMessage() {}
+
+func (x *ListSavedPaymentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSavedPaymentsResponse.ProtoReflect.Descriptor instead.
+func (*ListSavedPaymentsResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListSavedPaymentsResponse) GetSavedPayments() []*SavedPayment {
+	if x != nil {
+		return x.SavedPayments
+	}
+	return nil
+}
+
+// SavedPayment is a way to pay that a user had before.
+type SavedPayment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AccountId     string                 `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	SaveTime      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=save_time,json=saveTime,proto3" json:"save_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SavedPayment) Reset() {
+	*x = SavedPayment{}
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SavedPayment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SavedPayment) ProtoMessage() {}
+
+func (x *SavedPayment) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SavedPayment.ProtoReflect.Descriptor instead.
+func (*SavedPayment) Descriptor() ([]byte, []int) {
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SavedPayment) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+func (x *SavedPayment) GetSaveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SaveTime
+	}
+	return nil
+}
+
+type ForgetSavedPaymentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in CreateOrderRequest.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Empty: of all accounts.
+	AccountId     string `protobuf:"bytes,2,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetSavedPaymentsRequest) Reset() {
+	*x = ForgetSavedPaymentsRequest{}
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetSavedPaymentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetSavedPaymentsRequest) ProtoMessage() {}
+
+func (x *ForgetSavedPaymentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetSavedPaymentsRequest.ProtoReflect.Descriptor instead.
+func (*ForgetSavedPaymentsRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ForgetSavedPaymentsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ForgetSavedPaymentsRequest) GetAccountId() string {
+	if x != nil {
+		return x.AccountId
+	}
+	return ""
+}
+
+type ForgetSavedPaymentsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForgetSavedPaymentsResponse) Reset() {
+	*x = ForgetSavedPaymentsResponse{}
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForgetSavedPaymentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForgetSavedPaymentsResponse) ProtoMessage() {}
+
+func (x *ForgetSavedPaymentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForgetSavedPaymentsResponse.ProtoReflect.Descriptor instead.
+func (*ForgetSavedPaymentsResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{10}
+}
+
 type GetAttemptRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AttemptId     string                 `protobuf:"bytes,1,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
@@ -562,7 +823,7 @@ type GetAttemptRequest struct {
 
 func (x *GetAttemptRequest) Reset() {
 	*x = GetAttemptRequest{}
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[6]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -574,7 +835,7 @@ func (x *GetAttemptRequest) String() string {
 func (*GetAttemptRequest) ProtoMessage() {}
 
 func (x *GetAttemptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[6]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -587,7 +848,7 @@ func (x *GetAttemptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAttemptRequest.ProtoReflect.Descriptor instead.
 func (*GetAttemptRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{6}
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetAttemptRequest) GetAttemptId() string {
@@ -607,7 +868,7 @@ type CheckAccessRequest struct {
 
 func (x *CheckAccessRequest) Reset() {
 	*x = CheckAccessRequest{}
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[7]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +880,7 @@ func (x *CheckAccessRequest) String() string {
 func (*CheckAccessRequest) ProtoMessage() {}
 
 func (x *CheckAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[7]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +893,7 @@ func (x *CheckAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckAccessRequest.ProtoReflect.Descriptor instead.
 func (*CheckAccessRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{7}
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CheckAccessRequest) GetToken() string {
@@ -652,7 +913,7 @@ type CheckAccessResponse struct {
 
 func (x *CheckAccessResponse) Reset() {
 	*x = CheckAccessResponse{}
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[8]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -664,7 +925,7 @@ func (x *CheckAccessResponse) String() string {
 func (*CheckAccessResponse) ProtoMessage() {}
 
 func (x *CheckAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[8]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -677,7 +938,7 @@ func (x *CheckAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckAccessResponse.ProtoReflect.Descriptor instead.
 func (*CheckAccessResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{8}
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CheckAccessResponse) GetOrderId() string {
@@ -715,7 +976,7 @@ type SignCheckoutLinkRequest struct {
 
 func (x *SignCheckoutLinkRequest) Reset() {
 	*x = SignCheckoutLinkRequest{}
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -727,7 +988,7 @@ func (x *SignCheckoutLinkRequest) String() string {
 func (*SignCheckoutLinkRequest) ProtoMessage() {}
 
 func (x *SignCheckoutLinkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[9]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -740,7 +1001,7 @@ func (x *SignCheckoutLinkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckoutLinkRequest.ProtoReflect.Descriptor instead.
 func (*SignCheckoutLinkRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{9}
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SignCheckoutLinkRequest) GetProductId() string {
@@ -808,7 +1069,7 @@ type SignCheckoutLinkResponse struct {
 
 func (x *SignCheckoutLinkResponse) Reset() {
 	*x = SignCheckoutLinkResponse{}
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[10]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +1081,7 @@ func (x *SignCheckoutLinkResponse) String() string {
 func (*SignCheckoutLinkResponse) ProtoMessage() {}
 
 func (x *SignCheckoutLinkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[10]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +1094,7 @@ func (x *SignCheckoutLinkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignCheckoutLinkResponse.ProtoReflect.Descriptor instead.
 func (*SignCheckoutLinkResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{10}
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SignCheckoutLinkResponse) GetUrl() string {
@@ -857,7 +1118,7 @@ type ConfirmOfflineRequest struct {
 
 func (x *ConfirmOfflineRequest) Reset() {
 	*x = ConfirmOfflineRequest{}
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[11]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -869,7 +1130,7 @@ func (x *ConfirmOfflineRequest) String() string {
 func (*ConfirmOfflineRequest) ProtoMessage() {}
 
 func (x *ConfirmOfflineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_payment_v1_payment_proto_msgTypes[11]
+	mi := &file_quittance_payment_v1_payment_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -882,7 +1143,7 @@ func (x *ConfirmOfflineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmOfflineRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmOfflineRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{11}
+	return file_quittance_payment_v1_payment_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ConfirmOfflineRequest) GetIdempotencyKey() string {
@@ -917,7 +1178,7 @@ var File_quittance_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\"quittance/payment/v1/payment.proto\x12\x14quittance.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\"\xb3\x01\n" +
+	"\"quittance/payment/v1/payment.proto\x12\x14quittance.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\"\xc9\x01\n" +
 	"\x06Method\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x01 \x01(\tR\taccountId\x12\x1a\n" +
@@ -926,7 +1187,8 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\x06method\x18\x04 \x01(\tR\x06method\x12\x1f\n" +
 	"\vmethod_name\x18\x05 \x01(\tR\n" +
 	"methodName\x12\x12\n" +
-	"\x04icon\x18\x06 \x01(\tR\x04icon\"\x96\x04\n" +
+	"\x04icon\x18\x06 \x01(\tR\x04icon\x12\x14\n" +
+	"\x05saved\x18\a \x01(\bR\x05saved\"\xac\x04\n" +
 	"\aAttempt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1d\n" +
@@ -944,7 +1206,8 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\aproblem\x18\v \x01(\tR\aproblem\x12\x1c\n" +
 	"\tpreparing\x18\f \x01(\bR\tpreparing\x12\x16\n" +
 	"\x06method\x18\r \x01(\tR\x06method\x12-\n" +
-	"\x12provider_reference\x18\x0e \x01(\tR\x11providerReference\"\xb3\x01\n" +
+	"\x12provider_reference\x18\x0e \x01(\tR\x11providerReference\x12\x14\n" +
+	"\x05saved\x18\x0f \x01(\bR\x05saved\"\xb3\x01\n" +
 	"\bRedirect\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12B\n" +
@@ -955,13 +1218,27 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\x12ListMethodsRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\"M\n" +
 	"\x13ListMethodsResponse\x126\n" +
-	"\amethods\x18\x01 \x03(\v2\x1c.quittance.payment.v1.MethodR\amethods\"\x90\x01\n" +
+	"\amethods\x18\x01 \x03(\v2\x1c.quittance.payment.v1.MethodR\amethods\"\xa6\x01\n" +
 	"\x13StartPaymentRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x19\n" +
 	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1d\n" +
 	"\n" +
 	"account_id\x18\x03 \x01(\tR\taccountId\x12\x16\n" +
-	"\x06method\x18\x04 \x01(\tR\x06method\"2\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x14\n" +
+	"\x05saved\x18\x05 \x01(\bR\x05saved\"3\n" +
+	"\x18ListSavedPaymentsRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\"f\n" +
+	"\x19ListSavedPaymentsResponse\x12I\n" +
+	"\x0esaved_payments\x18\x01 \x03(\v2\".quittance.payment.v1.SavedPaymentR\rsavedPayments\"f\n" +
+	"\fSavedPayment\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x01 \x01(\tR\taccountId\x127\n" +
+	"\tsave_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bsaveTime\"T\n" +
+	"\x1aForgetSavedPaymentsRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
+	"\n" +
+	"account_id\x18\x02 \x01(\tR\taccountId\"\x1d\n" +
+	"\x1bForgetSavedPaymentsResponse\"2\n" +
 	"\x11GetAttemptRequest\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\"*\n" +
@@ -998,14 +1275,16 @@ const file_quittance_payment_v1_payment_proto_rawDesc = "" +
 	"\x14ATTEMPT_STATE_FAILED\x10\x03\x12\x1a\n" +
 	"\x16ATTEMPT_STATE_CANCELED\x10\x04\x12\x19\n" +
 	"\x15ATTEMPT_STATE_EXPIRED\x10\x05\x12\x1b\n" +
-	"\x17ATTEMPT_STATE_SUCCEEDED\x10\x062\xfd\x04\n" +
+	"\x17ATTEMPT_STATE_SUCCEEDED\x10\x062\xfc\x06\n" +
 	"\x0ePaymentService\x12h\n" +
 	"\vListMethods\x12(.quittance.payment.v1.ListMethodsRequest\x1a).quittance.payment.v1.ListMethodsResponse\"\x04\xe8\xe0\x18\x02\x12^\n" +
 	"\fStartPayment\x12).quittance.payment.v1.StartPaymentRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12Z\n" +
 	"\n" +
 	"GetAttempt\x12'.quittance.payment.v1.GetAttemptRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12h\n" +
 	"\vCheckAccess\x12(.quittance.payment.v1.CheckAccessRequest\x1a).quittance.payment.v1.CheckAccessResponse\"\x04\xe8\xe0\x18\x02\x12b\n" +
-	"\x0eConfirmOffline\x12+.quittance.payment.v1.ConfirmOfflineRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12w\n" +
+	"\x0eConfirmOffline\x12+.quittance.payment.v1.ConfirmOfflineRequest\x1a\x1d.quittance.payment.v1.Attempt\"\x04\xe8\xe0\x18\x02\x12z\n" +
+	"\x11ListSavedPayments\x12..quittance.payment.v1.ListSavedPaymentsRequest\x1a/.quittance.payment.v1.ListSavedPaymentsResponse\"\x04\xe8\xe0\x18\x02\x12\x80\x01\n" +
+	"\x13ForgetSavedPayments\x120.quittance.payment.v1.ForgetSavedPaymentsRequest\x1a1.quittance.payment.v1.ForgetSavedPaymentsResponse\"\x04\xe8\xe0\x18\x02\x12w\n" +
 	"\x10SignCheckoutLink\x12-.quittance.payment.v1.SignCheckoutLinkRequest\x1a..quittance.payment.v1.SignCheckoutLinkResponse\"\x04\xe8\xe0\x18\x02B\xd1\x01\n" +
 	"\x18com.quittance.payment.v1B\fPaymentProtoP\x01Z5quittance/proto/gen/go/quittance/payment/v1;paymentv1\xa2\x02\x03QPX\xaa\x02\x14Quittance.Payment.V1\xca\x02\x14Quittance\\Payment\\V1\xe2\x02 Quittance\\Payment\\V1\\GPBMetadata\xea\x02\x16Quittance::Payment::V1b\x06proto3"
 
@@ -1022,52 +1301,63 @@ func file_quittance_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_quittance_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_quittance_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_quittance_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_quittance_payment_v1_payment_proto_goTypes = []any{
-	(AttemptState)(0),                // 0: quittance.payment.v1.AttemptState
-	(*Method)(nil),                   // 1: quittance.payment.v1.Method
-	(*Attempt)(nil),                  // 2: quittance.payment.v1.Attempt
-	(*Redirect)(nil),                 // 3: quittance.payment.v1.Redirect
-	(*ListMethodsRequest)(nil),       // 4: quittance.payment.v1.ListMethodsRequest
-	(*ListMethodsResponse)(nil),      // 5: quittance.payment.v1.ListMethodsResponse
-	(*StartPaymentRequest)(nil),      // 6: quittance.payment.v1.StartPaymentRequest
-	(*GetAttemptRequest)(nil),        // 7: quittance.payment.v1.GetAttemptRequest
-	(*CheckAccessRequest)(nil),       // 8: quittance.payment.v1.CheckAccessRequest
-	(*CheckAccessResponse)(nil),      // 9: quittance.payment.v1.CheckAccessResponse
-	(*SignCheckoutLinkRequest)(nil),  // 10: quittance.payment.v1.SignCheckoutLinkRequest
-	(*SignCheckoutLinkResponse)(nil), // 11: quittance.payment.v1.SignCheckoutLinkResponse
-	(*ConfirmOfflineRequest)(nil),    // 12: quittance.payment.v1.ConfirmOfflineRequest
-	nil,                              // 13: quittance.payment.v1.Redirect.FieldsEntry
-	(*v1.Money)(nil),                 // 14: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil),    // 15: google.protobuf.Timestamp
+	(AttemptState)(0),                   // 0: quittance.payment.v1.AttemptState
+	(*Method)(nil),                      // 1: quittance.payment.v1.Method
+	(*Attempt)(nil),                     // 2: quittance.payment.v1.Attempt
+	(*Redirect)(nil),                    // 3: quittance.payment.v1.Redirect
+	(*ListMethodsRequest)(nil),          // 4: quittance.payment.v1.ListMethodsRequest
+	(*ListMethodsResponse)(nil),         // 5: quittance.payment.v1.ListMethodsResponse
+	(*StartPaymentRequest)(nil),         // 6: quittance.payment.v1.StartPaymentRequest
+	(*ListSavedPaymentsRequest)(nil),    // 7: quittance.payment.v1.ListSavedPaymentsRequest
+	(*ListSavedPaymentsResponse)(nil),   // 8: quittance.payment.v1.ListSavedPaymentsResponse
+	(*SavedPayment)(nil),                // 9: quittance.payment.v1.SavedPayment
+	(*ForgetSavedPaymentsRequest)(nil),  // 10: quittance.payment.v1.ForgetSavedPaymentsRequest
+	(*ForgetSavedPaymentsResponse)(nil), // 11: quittance.payment.v1.ForgetSavedPaymentsResponse
+	(*GetAttemptRequest)(nil),           // 12: quittance.payment.v1.GetAttemptRequest
+	(*CheckAccessRequest)(nil),          // 13: quittance.payment.v1.CheckAccessRequest
+	(*CheckAccessResponse)(nil),         // 14: quittance.payment.v1.CheckAccessResponse
+	(*SignCheckoutLinkRequest)(nil),     // 15: quittance.payment.v1.SignCheckoutLinkRequest
+	(*SignCheckoutLinkResponse)(nil),    // 16: quittance.payment.v1.SignCheckoutLinkResponse
+	(*ConfirmOfflineRequest)(nil),       // 17: quittance.payment.v1.ConfirmOfflineRequest
+	nil,                                 // 18: quittance.payment.v1.Redirect.FieldsEntry
+	(*v1.Money)(nil),                    // 19: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil),       // 20: google.protobuf.Timestamp
 }
 var file_quittance_payment_v1_payment_proto_depIdxs = []int32{
-	14, // 0: quittance.payment.v1.Attempt.amount:type_name -> quittance.order.v1.Money
+	19, // 0: quittance.payment.v1.Attempt.amount:type_name -> quittance.order.v1.Money
 	0,  // 1: quittance.payment.v1.Attempt.state:type_name -> quittance.payment.v1.AttemptState
 	3,  // 2: quittance.payment.v1.Attempt.redirect:type_name -> quittance.payment.v1.Redirect
-	15, // 3: quittance.payment.v1.Attempt.create_time:type_name -> google.protobuf.Timestamp
-	13, // 4: quittance.payment.v1.Redirect.fields:type_name -> quittance.payment.v1.Redirect.FieldsEntry
+	20, // 3: quittance.payment.v1.Attempt.create_time:type_name -> google.protobuf.Timestamp
+	18, // 4: quittance.payment.v1.Redirect.fields:type_name -> quittance.payment.v1.Redirect.FieldsEntry
 	1,  // 5: quittance.payment.v1.ListMethodsResponse.methods:type_name -> quittance.payment.v1.Method
-	15, // 6: quittance.payment.v1.CheckAccessResponse.expire_time:type_name -> google.protobuf.Timestamp
-	15, // 7: quittance.payment.v1.SignCheckoutLinkRequest.expire_time:type_name -> google.protobuf.Timestamp
-	14, // 8: quittance.payment.v1.ConfirmOfflineRequest.amount:type_name -> quittance.order.v1.Money
-	4,  // 9: quittance.payment.v1.PaymentService.ListMethods:input_type -> quittance.payment.v1.ListMethodsRequest
-	6,  // 10: quittance.payment.v1.PaymentService.StartPayment:input_type -> quittance.payment.v1.StartPaymentRequest
-	7,  // 11: quittance.payment.v1.PaymentService.GetAttempt:input_type -> quittance.payment.v1.GetAttemptRequest
-	8,  // 12: quittance.payment.v1.PaymentService.CheckAccess:input_type -> quittance.payment.v1.CheckAccessRequest
-	12, // 13: quittance.payment.v1.PaymentService.ConfirmOffline:input_type -> quittance.payment.v1.ConfirmOfflineRequest
-	10, // 14: quittance.payment.v1.PaymentService.SignCheckoutLink:input_type -> quittance.payment.v1.SignCheckoutLinkRequest
-	5,  // 15: quittance.payment.v1.PaymentService.ListMethods:output_type -> quittance.payment.v1.ListMethodsResponse
-	2,  // 16: quittance.payment.v1.PaymentService.StartPayment:output_type -> quittance.payment.v1.Attempt
-	2,  // 17: quittance.payment.v1.PaymentService.GetAttempt:output_type -> quittance.payment.v1.Attempt
-	9,  // 18: quittance.payment.v1.PaymentService.CheckAccess:output_type -> quittance.payment.v1.CheckAccessResponse
-	2,  // 19: quittance.payment.v1.PaymentService.ConfirmOffline:output_type -> quittance.payment.v1.Attempt
-	11, // 20: quittance.payment.v1.PaymentService.SignCheckoutLink:output_type -> quittance.payment.v1.SignCheckoutLinkResponse
-	15, // [15:21] is the sub-list for method output_type
-	9,  // [9:15] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	9,  // 6: quittance.payment.v1.ListSavedPaymentsResponse.saved_payments:type_name -> quittance.payment.v1.SavedPayment
+	20, // 7: quittance.payment.v1.SavedPayment.save_time:type_name -> google.protobuf.Timestamp
+	20, // 8: quittance.payment.v1.CheckAccessResponse.expire_time:type_name -> google.protobuf.Timestamp
+	20, // 9: quittance.payment.v1.SignCheckoutLinkRequest.expire_time:type_name -> google.protobuf.Timestamp
+	19, // 10: quittance.payment.v1.ConfirmOfflineRequest.amount:type_name -> quittance.order.v1.Money
+	4,  // 11: quittance.payment.v1.PaymentService.ListMethods:input_type -> quittance.payment.v1.ListMethodsRequest
+	6,  // 12: quittance.payment.v1.PaymentService.StartPayment:input_type -> quittance.payment.v1.StartPaymentRequest
+	12, // 13: quittance.payment.v1.PaymentService.GetAttempt:input_type -> quittance.payment.v1.GetAttemptRequest
+	13, // 14: quittance.payment.v1.PaymentService.CheckAccess:input_type -> quittance.payment.v1.CheckAccessRequest
+	17, // 15: quittance.payment.v1.PaymentService.ConfirmOffline:input_type -> quittance.payment.v1.ConfirmOfflineRequest
+	7,  // 16: quittance.payment.v1.PaymentService.ListSavedPayments:input_type -> quittance.payment.v1.ListSavedPaymentsRequest
+	10, // 17: quittance.payment.v1.PaymentService.ForgetSavedPayments:input_type -> quittance.payment.v1.ForgetSavedPaymentsRequest
+	15, // 18: quittance.payment.v1.PaymentService.SignCheckoutLink:input_type -> quittance.payment.v1.SignCheckoutLinkRequest
+	5,  // 19: quittance.payment.v1.PaymentService.ListMethods:output_type -> quittance.payment.v1.ListMethodsResponse
+	2,  // 20: quittance.payment.v1.PaymentService.StartPayment:output_type -> quittance.payment.v1.Attempt
+	2,  // 21: quittance.payment.v1.PaymentService.GetAttempt:output_type -> quittance.payment.v1.Attempt
+	14, // 22: quittance.payment.v1.PaymentService.CheckAccess:output_type -> quittance.payment.v1.CheckAccessResponse
+	2,  // 23: quittance.payment.v1.PaymentService.ConfirmOffline:output_type -> quittance.payment.v1.Attempt
+	8,  // 24: quittance.payment.v1.PaymentService.ListSavedPayments:output_type -> quittance.payment.v1.ListSavedPaymentsResponse
+	11, // 25: quittance.payment.v1.PaymentService.ForgetSavedPayments:output_type -> quittance.payment.v1.ForgetSavedPaymentsResponse
+	16, // 26: quittance.payment.v1.PaymentService.SignCheckoutLink:output_type -> quittance.payment.v1.SignCheckoutLinkResponse
+	19, // [19:27] is the sub-list for method output_type
+	11, // [11:19] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_quittance_payment_v1_payment_proto_init() }
@@ -1081,7 +1371,7 @@ func file_quittance_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_payment_v1_payment_proto_rawDesc), len(file_quittance_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,12 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PaymentService_ListMethods_FullMethodName      = "/quittance.payment.v1.PaymentService/ListMethods"
-	PaymentService_StartPayment_FullMethodName     = "/quittance.payment.v1.PaymentService/StartPayment"
-	PaymentService_GetAttempt_FullMethodName       = "/quittance.payment.v1.PaymentService/GetAttempt"
-	PaymentService_CheckAccess_FullMethodName      = "/quittance.payment.v1.PaymentService/CheckAccess"
-	PaymentService_ConfirmOffline_FullMethodName   = "/quittance.payment.v1.PaymentService/ConfirmOffline"
-	PaymentService_SignCheckoutLink_FullMethodName = "/quittance.payment.v1.PaymentService/SignCheckoutLink"
+	PaymentService_ListMethods_FullMethodName         = "/quittance.payment.v1.PaymentService/ListMethods"
+	PaymentService_StartPayment_FullMethodName        = "/quittance.payment.v1.PaymentService/StartPayment"
+	PaymentService_GetAttempt_FullMethodName          = "/quittance.payment.v1.PaymentService/GetAttempt"
+	PaymentService_CheckAccess_FullMethodName         = "/quittance.payment.v1.PaymentService/CheckAccess"
+	PaymentService_ConfirmOffline_FullMethodName      = "/quittance.payment.v1.PaymentService/ConfirmOffline"
+	PaymentService_ListSavedPayments_FullMethodName   = "/quittance.payment.v1.PaymentService/ListSavedPayments"
+	PaymentService_ForgetSavedPayments_FullMethodName = "/quittance.payment.v1.PaymentService/ForgetSavedPayments"
+	PaymentService_SignCheckoutLink_FullMethodName    = "/quittance.payment.v1.PaymentService/SignCheckoutLink"
 )
 
 // PaymentServiceClient is the client API for PaymentService service.
@@ -46,6 +48,12 @@ type PaymentServiceClient interface {
 	// ConfirmOffline says that the money of an offline attempt (bank transfer)
 	// has arrived: the merchant is the provider that is asked.
 	ConfirmOffline(ctx context.Context, in *ConfirmOfflineRequest, opts ...grpc.CallOption) (*Attempt, error)
+	// ListSavedPayments says with which accounts a user can pay as in an earlier
+	// purchase.
+	ListSavedPayments(ctx context.Context, in *ListSavedPaymentsRequest, opts ...grpc.CallOption) (*ListSavedPaymentsResponse, error)
+	// ForgetSavedPayments deletes what pays a user's later purchases. That there is
+	// nothing is no error.
+	ForgetSavedPayments(ctx context.Context, in *ForgetSavedPaymentsRequest, opts ...grpc.CallOption) (*ForgetSavedPaymentsResponse, error)
 	// SignCheckoutLink makes a link to the hosted checkout whose products,
 	// quantities, currency, discount, reference and return URL customers can't
 	// change. E-mail, name and lang may be added to it.
@@ -110,6 +118,26 @@ func (c *paymentServiceClient) ConfirmOffline(ctx context.Context, in *ConfirmOf
 	return out, nil
 }
 
+func (c *paymentServiceClient) ListSavedPayments(ctx context.Context, in *ListSavedPaymentsRequest, opts ...grpc.CallOption) (*ListSavedPaymentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSavedPaymentsResponse)
+	err := c.cc.Invoke(ctx, PaymentService_ListSavedPayments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) ForgetSavedPayments(ctx context.Context, in *ForgetSavedPaymentsRequest, opts ...grpc.CallOption) (*ForgetSavedPaymentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ForgetSavedPaymentsResponse)
+	err := c.cc.Invoke(ctx, PaymentService_ForgetSavedPayments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentServiceClient) SignCheckoutLink(ctx context.Context, in *SignCheckoutLinkRequest, opts ...grpc.CallOption) (*SignCheckoutLinkResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SignCheckoutLinkResponse)
@@ -139,6 +167,12 @@ type PaymentServiceServer interface {
 	// ConfirmOffline says that the money of an offline attempt (bank transfer)
 	// has arrived: the merchant is the provider that is asked.
 	ConfirmOffline(context.Context, *ConfirmOfflineRequest) (*Attempt, error)
+	// ListSavedPayments says with which accounts a user can pay as in an earlier
+	// purchase.
+	ListSavedPayments(context.Context, *ListSavedPaymentsRequest) (*ListSavedPaymentsResponse, error)
+	// ForgetSavedPayments deletes what pays a user's later purchases. That there is
+	// nothing is no error.
+	ForgetSavedPayments(context.Context, *ForgetSavedPaymentsRequest) (*ForgetSavedPaymentsResponse, error)
 	// SignCheckoutLink makes a link to the hosted checkout whose products,
 	// quantities, currency, discount, reference and return URL customers can't
 	// change. E-mail, name and lang may be added to it.
@@ -167,6 +201,12 @@ func (UnimplementedPaymentServiceServer) CheckAccess(context.Context, *CheckAcce
 }
 func (UnimplementedPaymentServiceServer) ConfirmOffline(context.Context, *ConfirmOfflineRequest) (*Attempt, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfirmOffline not implemented")
+}
+func (UnimplementedPaymentServiceServer) ListSavedPayments(context.Context, *ListSavedPaymentsRequest) (*ListSavedPaymentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSavedPayments not implemented")
+}
+func (UnimplementedPaymentServiceServer) ForgetSavedPayments(context.Context, *ForgetSavedPaymentsRequest) (*ForgetSavedPaymentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ForgetSavedPayments not implemented")
 }
 func (UnimplementedPaymentServiceServer) SignCheckoutLink(context.Context, *SignCheckoutLinkRequest) (*SignCheckoutLinkResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignCheckoutLink not implemented")
@@ -282,6 +322,42 @@ func _PaymentService_ConfirmOffline_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_ListSavedPayments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSavedPaymentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).ListSavedPayments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_ListSavedPayments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).ListSavedPayments(ctx, req.(*ListSavedPaymentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_ForgetSavedPayments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ForgetSavedPaymentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).ForgetSavedPayments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_ForgetSavedPayments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).ForgetSavedPayments(ctx, req.(*ForgetSavedPaymentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentService_SignCheckoutLink_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SignCheckoutLinkRequest)
 	if err := dec(in); err != nil {
@@ -326,6 +402,14 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ConfirmOffline",
 			Handler:    _PaymentService_ConfirmOffline_Handler,
+		},
+		{
+			MethodName: "ListSavedPayments",
+			Handler:    _PaymentService_ListSavedPayments_Handler,
+		},
+		{
+			MethodName: "ForgetSavedPayments",
+			Handler:    _PaymentService_ForgetSavedPayments_Handler,
 		},
 		{
 			MethodName: "SignCheckoutLink",

@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"quittance/pkg/id"
+	"quittance/pkg/testkit"
+	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
+	"quittance/services/sandbox/client"
+	"quittance/services/standalone"
+)
+
+// orderOf creates an order of a user who is logged in at the shop.
+func (w *world) orderOf(user string, items ...*orderv1.OrderItem) *orderv1.Order {
+	w.t.Helper()
+	return retried(w, w.orders.CreateOrder, &orderv1.CreateOrderRequest{
+		IdempotencyKey: id.New("key"), Currency: "EUR", Customer: &orderv1.Customer{Email: w.email, Name: "Ada"},
+		Items: items, ReturnUrl: w.shop + "/shop/return?shop=kept", UserId: user,
+	})
+}
+
+// TestS1OneClick: a user whom the shop knows buys by card, and the next time with
+// one click; another user of the same address is offered none. A token that is
+// declined is forgotten, and the order is paid by the ordinary way.
+func TestS1OneClick(t *testing.T) {
+	var dir string
+	var logs syncBuffer
+	w := start(t, setup{config: func(c *standalone.Config) {
+		dir, c.Telemetry.Output, c.Telemetry.Level = c.DataDir, &logs, slog.LevelDebug
+	}})
+	saved := func(user string) []*paymentv1.SavedPayment {
+		return retried(w, w.payments.ListSavedPayments, &paymentv1.ListSavedPaymentsRequest{UserId: user}).GetSavedPayments()
+	}
+	forgotten := func(want bool) {
+		t.Helper()
+		testkit.Eventually(t, patience, func() error {
+			if got := saved("ada"); (len(got) == 0) != want {
+				return fmt.Errorf("saved %v", got)
+			}
+			return nil
+		})
+	}
+	first := w.orderOf("ada", item("notepad", 1))
+	w.pay(first, client.Pay{})
+	w.awaitDelivered(first.GetId())
+	forgotten(false)
+
+	const choice = "saved:" + standalone.DemoAccount
+	second := w.orderOf("ada", item("notepad", 1))
+	visit := w.pay(second, client.Pay{Method: choice})
+	var token string
+	for _, address := range visit.URLs {
+		if u, err := url.Parse(address); err == nil && strings.HasSuffix(u.Path, "/startorder") {
+			token = u.Query().Get("oneClickToken")
+		}
+	}
+	if token == "" {
+		t.Fatalf("visited %v", visit.URLs)
+	}
+	w.awaitDelivered(second.GetId())
+	unreadable(t, dir, token)
+	if strings.Contains(logs.String(), token) {
+		t.Error("a token is in the log")
+	}
+
+	other := w.orderOf("eve", item("notepad", 1))
+	if list := retried(w, w.payments.ListMethods, &paymentv1.ListMethodsRequest{OrderId: other.GetId()}); slices.ContainsFunc(list.GetMethods(), (*paymentv1.Method).GetSaved) {
+		t.Errorf("eve is offered %v", list)
+	}
+
+	third := w.orderOf("ada", item("notepad", 1))
+	w.pay(third, client.Pay{Method: choice, Action: "decline"})
+	forgotten(true)
+	w.pay(third, client.Pay{})
+	w.awaitDelivered(third.GetId())
+	forgotten(false)
+}
+
+// unreadable fails if a secret is in any file of the system, its bus included;
+// the sandbox, where it comes from, may have it.
+func unreadable(t *testing.T, dir, secret string) {
+	t.Helper()
+	looked := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && d.Name() == "sandbox":
+			return fs.SkipDir
+		case !d.Type().IsRegular():
+			return nil
+		}
+		raw, err := os.ReadFile(path)
+		if bytes.Contains(raw, []byte(secret)) {
+			t.Errorf("%s has the secret", path)
+		}
+		looked++
+		return err
+	})
+	if err != nil || looked == 0 {
+		t.Errorf("%d files looked at: %v", looked, err)
+	}
+}
+
+// syncBuffer is a buffer that many may write to.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
