@@ -11,6 +11,7 @@ import (
 	"quittance/pkg/reference"
 	"quittance/pkg/service"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
+	"quittance/services/order/internal/accountfiles"
 	"quittance/services/order/internal/customers"
 	"quittance/services/order/internal/discounts"
 	"quittance/services/order/internal/edge"
@@ -25,6 +26,8 @@ const Name = "order"
 type Config struct {
 	// PublicURL is where customers reach the pay pages (payment-redirect).
 	PublicURL string `env:"PUBLIC_URL" doc:"Base URL at which customers reach the pay pages"`
+	// AccountsDir has provider accounts in files, see package accountfiles.
+	AccountsDir string `env:"ACCOUNTS_DIR" doc:"Directory of provider accounts, a YAML file each, read every 5 s (docs/providers.md); none if empty"`
 }
 
 // Service is the order service.
@@ -78,6 +81,13 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 		shop:      &edge.Shop{Reference: refs, Keyring: d.Keyring, Now: d.Now},
 	}
 	s.refs = &edge.Refs{Reference: refs, Orders: s.orders}
+	if cfg.AccountsDir != "" {
+		files, err := accountfiles.New(cfg.AccountsDir, s.merchants.PutProviderAccount, d.Log)
+		if err != nil {
+			return nil, err
+		}
+		base.Go("account files", files.Run)
+	}
 	return s, nil
 }
 

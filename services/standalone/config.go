@@ -27,6 +27,8 @@ type Config struct {
 
 	Proxies []netip.Prefix `env:"TRUSTED_PROXIES" doc:"networks of the reverse proxies in front of the HTTP address, such as 10.0.0.0/8: only they may say who the client is (X-Forwarded-For)"`
 
+	AccountsDir string `env:"ACCOUNTS_DIR" doc:"directory of provider accounts, a YAML file each, read every 5 s (docs/providers.md); none if empty"`
+
 	CallbackKeep       time.Duration `env:"CALLBACK_KEEP" envDefault:"2160h" doc:"how long the raw requests of callbacks are kept; refused callbacks are deleted then"`
 	CallbacksPerSecond int           `env:"CALLBACKS_PER_SECOND" envDefault:"1000" doc:"how many callbacks of one account are taken from one address, twice as many at once; the others are told to come again"`
 

@@ -192,7 +192,7 @@ func (s *System) wire(ctx context.Context, opt Options) error {
 	if err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
-	o, err := order.New(ctx, deps[order.Name], order.Config{PublicURL: s.cfg.PublicURL})
+	o, err := order.New(ctx, deps[order.Name], order.Config{PublicURL: s.cfg.PublicURL, AccountsDir: s.cfg.AccountsDir})
 	if err != nil {
 		return err
 	}
