@@ -54,6 +54,7 @@ func (w *world) trace(e *ending, s *sale) string {
 		}
 		switch {
 		case state == onHold && e.order.GetHold().GetAttemptId() == s.reference:
+		case s.keeps() && !told && state == partly && s.returned.Minor > 0 && e.order.GetRefunded().GetMinor() <= w.returned(e): // a postback may be recorded, and its answer lost
 		case s.keeps() && !told && state != paid && s.account != bankID:
 			return "it keeps the money"
 		case s.keeps() && told && state != partly:
