@@ -118,6 +118,32 @@ func TestOneClickIsForTheSameUserOnly(t *testing.T) {
 	}
 }
 
+// TestATokenOfAnotherPaymentIsNotKept: one that was sealed for another payment, or
+// with a key that is gone, leaves the payment as it is.
+func TestATokenOfAnotherPaymentIsNotKept(t *testing.T) {
+	w := newWorld(t)
+	o, _ := w.orders.add(of("user-1"))
+	a, other := w.start(o.GetId(), cards), w.start(o.GetId(), cards)
+	sealed, err := w.keys.Seal([]byte(cardToken), provider.OneClickContext(cards, other.GetId()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := event.New(event.PaymentVerified, "verification", a.GetId(), "ord", merchant, time.Now(), &eventv1.PaymentVerified{
+		AttemptId: a.GetId(), MerchantId: merchant, Outcome: verificationv1.Outcome_OUTCOME_PAID, Revision: 1, SealedOneClickToken: sealed,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.bus.Publish(t.Context(), []event.Event{e}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the payment counts", func() bool { return w.state(a.GetId()) == paymentv1.AttemptState_ATTEMPT_STATE_SUCCEEDED })
+	w.buys("user-2") // which is handled after it
+	if got := w.saved(merchant, "user-1"); got != "" {
+		t.Errorf("saved %q", got)
+	}
+}
+
 // TestOneClickForgotten: by the merchant, although the event comes again, and by
 // a payment with it that fails. What was begun is then paid like any other.
 func TestOneClickForgotten(t *testing.T) {

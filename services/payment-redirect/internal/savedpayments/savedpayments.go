@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"quittance/pkg/docstore"
@@ -23,6 +24,7 @@ import (
 type SavedPayments struct {
 	*docstore.Collection[savedpayment.User]
 	keyring *seal.Keyring
+	log     *slog.Logger
 }
 
 // Open opens the collection.
@@ -31,7 +33,7 @@ func Open(ctx context.Context, b *service.Base) (*SavedPayments, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &SavedPayments{coll, b.Keyring}, nil
+	return &SavedPayments{coll, b.Keyring, b.Log}, nil
 }
 
 func docID(merchant, user string) string { return id.Derived("usr", merchant, user) }
@@ -85,8 +87,9 @@ func (ss *SavedPayments) Learn(ctx context.Context, a *attempt.Attempt, f *event
 		return nil
 	}
 	token, err := ss.keyring.Open(f.GetSealedOneClickToken(), provider.OneClickContext(a.Account, a.ID))
-	if err != nil {
-		return fmt.Errorf("open token of attempt %s: %w", a.ID, err)
+	if err != nil { // its key is gone; the payment is none the worse
+		ss.log.WarnContext(ctx, "one-click token can't be opened", "attempt", a.ID, "error", err)
+		return nil
 	}
 	sealed, err := ss.keyring.Seal(token, sealContext(a.Merchant, a.User, a.Account))
 	if err != nil {
