@@ -13,7 +13,10 @@ const (
 	OrderOnHold            = "order.on_hold"
 	OrderCanceled          = "order.canceled"
 	OrderExpired           = "order.expired"
-	OrderRefunded          = "order.refunded"
+	// OrderPaymentDue: an order is still unpaid at one of its merchant's times to
+	// remind.
+	OrderPaymentDue = "order.payment_due"
+	OrderRefunded   = "order.refunded"
 	// OrderActionRequired: the merchant must do something about the order's money
 	// by hand, as its operations say.
 	OrderActionRequired = "order.action_required"
@@ -24,7 +27,7 @@ const (
 var Public = []string{
 	OrderCreated, PaymentSucceeded, PaymentFailed, PaymentDuplicate,
 	ProductDelivered, ProductDeliveryDelayed, OrderDelivered, OrderOnHold,
-	OrderCanceled, OrderExpired, OrderRefunded, OrderActionRequired, ProductRevoked,
+	OrderCanceled, OrderExpired, OrderPaymentDue, OrderRefunded, OrderActionRequired, ProductRevoked,
 }
 
 // Public merchant events go to merchants as webhooks too; they are about no

@@ -132,6 +132,7 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 		},
 		Consent: consentOf(req.GetConsent()), Prepaid: req.GetPrepaid(), ReturnURL: req.GetReturnUrl(), Metadata: req.GetMetadata(),
 		User: req.GetUserId(), Method: req.GetPaymentMethod(), CancelOnFailure: m.GetPolicy().GetCancelOnFailure(),
+		Reminders: remindersOf(m.GetCustomerMails()),
 	}
 	for i, it := range req.GetItems() {
 		field := fmt.Sprintf("items[%d]", i)

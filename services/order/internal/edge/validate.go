@@ -147,5 +147,6 @@ func validateMerchant(m *orderv1.Merchant) error {
 		}
 	}
 	validateStorefront(&v, "merchant.storefront", m.GetStorefront())
+	validateMails(&v, "merchant.customer_mails", m.GetCustomerMails())
 	return v.Err()
 }

@@ -61,6 +61,11 @@ type Order struct {
 	Payer *Payer `json:"payer,omitempty"`
 	// CancelOnFailure is the shop's policy when the order was created.
 	CancelOnFailure bool `json:"cancel_on_failure,omitempty"`
+	// Reminders are how long after its creation the order, still unpaid, announces
+	// that: the merchant's times when it was created, ascending. Reminded is how
+	// many of them are over.
+	Reminders []time.Duration `json:"reminders,omitempty"`
+	Reminded  int             `json:"reminded,omitempty"`
 	// TokenHash finds the order by the token in the customer's links, which is
 	// derived and never stored.
 	TokenHash string `json:"token_hash"`
@@ -235,7 +240,7 @@ func Sum(lines []Line, currency string) (money.Amount, error) {
 }
 
 // NextDue is when the order has work to do by itself: asking the delivery or the
-// verification service again, or expiring.
+// verification service again, reminding of the payment, or expiring.
 func NextDue(o *Order) time.Time {
 	due := time.Time{}
 	switch {
@@ -243,6 +248,9 @@ func NextDue(o *Order) time.Time {
 		due = o.AskedDelivery.Add(resend.After(o.AskedTimes))
 	case o.Payment == orderv1.PaymentState_PAYMENT_STATE_UNPAID:
 		due = o.Created.Add(ExpireAfter)
+		if remind := o.remindAt(); !remind.IsZero() && remind.Before(due) {
+			due = remind
+		}
 	}
 	if len(o.unanswered()) > 0 {
 		if again := o.AskedOperations.Add(resend.After(o.AskedOperationsTimes)); due.IsZero() || again.Before(due) {

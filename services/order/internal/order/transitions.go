@@ -63,7 +63,7 @@ func (o *Order) cancelReserved(now time.Time) ([]Announcement, error) {
 	}, now)...), nil
 }
 
-// Work does what is due: expire, or ask another service again, by the events of
+// Work does what is due: remind of the payment, expire, or ask another service again, by the events of
 // the types in the second result.
 func (o *Order) Work(now time.Time) (out []Announcement, again []string) {
 	if len(o.unanswered()) > 0 && !o.AskedOperations.Add(resend.After(o.AskedOperationsTimes)).After(now) {
@@ -82,6 +82,9 @@ func (o *Order) Work(now time.Time) (out []Announcement, again []string) {
 		o.AskedDelivery = now
 		o.AskedTimes++
 		return nil, append(again, event.PaymentSucceeded)
+	}
+	if now.Before(o.Created.Add(ExpireAfter)) {
+		return o.remind(now), again
 	}
 	o.Payment = orderv1.PaymentState_PAYMENT_STATE_EXPIRED
 	return []Announcement{o.announce(event.OrderExpired, now)}, again

@@ -43,6 +43,8 @@ type Merchant struct {
 	ContactEmail string `protobuf:"bytes,15,opt,name=contact_email,json=contactEmail,proto3" json:"contact_email,omitempty"`
 	// What customers' pages look like and say of the seller.
 	Storefront *Storefront `protobuf:"bytes,20,opt,name=storefront,proto3" json:"storefront,omitempty"`
+	// When customers are reminded.
+	CustomerMails *CustomerMails `protobuf:"bytes,25,opt,name=customer_mails,json=customerMails,proto3" json:"customer_mails,omitempty"`
 	// Money that an order can't use (a second payment, one after the order was
 	// canceled or expired, more than ordered) is given back without asking where
 	// the provider can. Otherwise a second payment is on the refund-by-hand list,
@@ -134,6 +136,13 @@ func (x *Merchant) GetContactEmail() string {
 func (x *Merchant) GetStorefront() *Storefront {
 	if x != nil {
 		return x.Storefront
+	}
+	return nil
+}
+
+func (x *Merchant) GetCustomerMails() *CustomerMails {
+	if x != nil {
+		return x.CustomerMails
 	}
 	return nil
 }
@@ -265,6 +274,55 @@ func (x *Storefront) GetSignedLinksOnly() bool {
 	return false
 }
 
+// CustomerMails are the mails about payments that customers get.
+type CustomerMails struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the customer of an unpaid order is to be reminded, as order.payment_due
+	// tells: how long after the order was created, at most 5 times, at least an hour
+	// apart and within 89 days. Empty: after 3 and 10 days. Counts for orders
+	// created from then on.
+	Reminders     []*durationpb.Duration `protobuf:"bytes,2,rep,name=reminders,proto3" json:"reminders,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerMails) Reset() {
+	*x = CustomerMails{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerMails) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerMails) ProtoMessage() {}
+
+func (x *CustomerMails) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerMails.ProtoReflect.Descriptor instead.
+func (*CustomerMails) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CustomerMails) GetReminders() []*durationpb.Duration {
+	if x != nil {
+		return x.Reminders
+	}
+	return nil
+}
+
 // ShopPolicy is how a shop wants its orders to be treated.
 type ShopPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -281,7 +339,7 @@ type ShopPolicy struct {
 
 func (x *ShopPolicy) Reset() {
 	*x = ShopPolicy{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -293,7 +351,7 @@ func (x *ShopPolicy) String() string {
 func (*ShopPolicy) ProtoMessage() {}
 
 func (x *ShopPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[2]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -306,7 +364,7 @@ func (x *ShopPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShopPolicy.ProtoReflect.Descriptor instead.
 func (*ShopPolicy) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{2}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ShopPolicy) GetCancelOnFailure() bool {
@@ -337,7 +395,7 @@ type ReturnSigning struct {
 
 func (x *ReturnSigning) Reset() {
 	*x = ReturnSigning{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -349,7 +407,7 @@ func (x *ReturnSigning) String() string {
 func (*ReturnSigning) ProtoMessage() {}
 
 func (x *ReturnSigning) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -362,7 +420,7 @@ func (x *ReturnSigning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReturnSigning.ProtoReflect.Descriptor instead.
 func (*ReturnSigning) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReturnSigning) GetGeneration() int64 {
@@ -387,7 +445,7 @@ type GetReturnKeyRequest struct {
 
 func (x *GetReturnKeyRequest) Reset() {
 	*x = GetReturnKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +457,7 @@ func (x *GetReturnKeyRequest) String() string {
 func (*GetReturnKeyRequest) ProtoMessage() {}
 
 func (x *GetReturnKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,7 +470,7 @@ func (x *GetReturnKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReturnKeyRequest.ProtoReflect.Descriptor instead.
 func (*GetReturnKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
 }
 
 type RotateReturnKeyRequest struct {
@@ -426,7 +484,7 @@ type RotateReturnKeyRequest struct {
 
 func (x *RotateReturnKeyRequest) Reset() {
 	*x = RotateReturnKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -438,7 +496,7 @@ func (x *RotateReturnKeyRequest) String() string {
 func (*RotateReturnKeyRequest) ProtoMessage() {}
 
 func (x *RotateReturnKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -451,7 +509,7 @@ func (x *RotateReturnKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateReturnKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateReturnKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RotateReturnKeyRequest) GetOverlap() *durationpb.Duration {
@@ -475,7 +533,7 @@ type ReturnKey struct {
 
 func (x *ReturnKey) Reset() {
 	*x = ReturnKey{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -487,7 +545,7 @@ func (x *ReturnKey) String() string {
 func (*ReturnKey) ProtoMessage() {}
 
 func (x *ReturnKey) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -500,7 +558,7 @@ func (x *ReturnKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReturnKey.ProtoReflect.Descriptor instead.
 func (*ReturnKey) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReturnKey) GetKey() string {
@@ -533,7 +591,7 @@ type PutMerchantRequest struct {
 
 func (x *PutMerchantRequest) Reset() {
 	*x = PutMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +603,7 @@ func (x *PutMerchantRequest) String() string {
 func (*PutMerchantRequest) ProtoMessage() {}
 
 func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +616,7 @@ func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutMerchantRequest.ProtoReflect.Descriptor instead.
 func (*PutMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{7}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PutMerchantRequest) GetMerchant() *Merchant {
@@ -577,7 +635,7 @@ type GetMerchantRequest struct {
 
 func (x *GetMerchantRequest) Reset() {
 	*x = GetMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +647,7 @@ func (x *GetMerchantRequest) String() string {
 func (*GetMerchantRequest) ProtoMessage() {}
 
 func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +660,7 @@ func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMerchantRequest.ProtoReflect.Descriptor instead.
 func (*GetMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{8}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetMerchantRequest) GetMerchantId() string {
@@ -623,7 +681,7 @@ type RotateAPIKeyRequest struct {
 
 func (x *RotateAPIKeyRequest) Reset() {
 	*x = RotateAPIKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +693,7 @@ func (x *RotateAPIKeyRequest) String() string {
 func (*RotateAPIKeyRequest) ProtoMessage() {}
 
 func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +706,7 @@ func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{9}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RotateAPIKeyRequest) GetMerchantId() string {
@@ -674,7 +732,7 @@ type RotateAPIKeyResponse struct {
 
 func (x *RotateAPIKeyResponse) Reset() {
 	*x = RotateAPIKeyResponse{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +744,7 @@ func (x *RotateAPIKeyResponse) String() string {
 func (*RotateAPIKeyResponse) ProtoMessage() {}
 
 func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +757,7 @@ func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{10}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RotateAPIKeyResponse) GetApiKey() string {
@@ -728,7 +786,7 @@ type ProviderAccount struct {
 
 func (x *ProviderAccount) Reset() {
 	*x = ProviderAccount{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -740,7 +798,7 @@ func (x *ProviderAccount) String() string {
 func (*ProviderAccount) ProtoMessage() {}
 
 func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +811,7 @@ func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderAccount.ProtoReflect.Descriptor instead.
 func (*ProviderAccount) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{11}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProviderAccount) GetId() string {
@@ -812,7 +870,7 @@ type PutProviderAccountRequest struct {
 
 func (x *PutProviderAccountRequest) Reset() {
 	*x = PutProviderAccountRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +882,7 @@ func (x *PutProviderAccountRequest) String() string {
 func (*PutProviderAccountRequest) ProtoMessage() {}
 
 func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +895,7 @@ func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProviderAccountRequest.ProtoReflect.Descriptor instead.
 func (*PutProviderAccountRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{12}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutProviderAccountRequest) GetAccount() *ProviderAccount {
@@ -869,7 +927,7 @@ type ResealSecretsRequest struct {
 
 func (x *ResealSecretsRequest) Reset() {
 	*x = ResealSecretsRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +939,7 @@ func (x *ResealSecretsRequest) String() string {
 func (*ResealSecretsRequest) ProtoMessage() {}
 
 func (x *ResealSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +952,7 @@ func (x *ResealSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealSecretsRequest.ProtoReflect.Descriptor instead.
 func (*ResealSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{13}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{14}
 }
 
 type ResealSecretsResponse struct {
@@ -907,7 +965,7 @@ type ResealSecretsResponse struct {
 
 func (x *ResealSecretsResponse) Reset() {
 	*x = ResealSecretsResponse{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -919,7 +977,7 @@ func (x *ResealSecretsResponse) String() string {
 func (*ResealSecretsResponse) ProtoMessage() {}
 
 func (x *ResealSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -932,7 +990,7 @@ func (x *ResealSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealSecretsResponse.ProtoReflect.Descriptor instead.
 func (*ResealSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{14}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResealSecretsResponse) GetAccounts() int64 {
@@ -946,7 +1004,7 @@ var File_quittance_order_v1_merchant_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\n" +
-	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\x8e\x03\n" +
+	"!quittance/order/v1/merchant.proto\x12\x12quittance.order.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\"\xd8\x03\n" +
 	"\bMerchant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
@@ -958,7 +1016,8 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\rcontact_email\x18\x0f \x01(\tR\fcontactEmail\x12>\n" +
 	"\n" +
 	"storefront\x18\x14 \x01(\v2\x1e.quittance.order.v1.StorefrontR\n" +
-	"storefront\x12'\n" +
+	"storefront\x12H\n" +
+	"\x0ecustomer_mails\x18\x19 \x01(\v2!.quittance.order.v1.CustomerMailsR\rcustomerMails\x12'\n" +
 	"\x0frefund_unwanted\x18\x05 \x01(\bR\x0erefundUnwanted\"\xa7\x02\n" +
 	"\n" +
 	"Storefront\x12\x14\n" +
@@ -971,7 +1030,9 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\rterms_version\x18\x06 \x01(\tR\ftermsVersion\x12#\n" +
 	"\rsupport_email\x18\a \x01(\tR\fsupportEmail\x12#\n" +
 	"\rshow_licenses\x18\b \x01(\bR\fshowLicenses\x12*\n" +
-	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"Y\n" +
+	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"H\n" +
+	"\rCustomerMails\x127\n" +
+	"\treminders\x18\x02 \x03(\v2\x19.google.protobuf.DurationR\treminders\"Y\n" +
 	"\n" +
 	"ShopPolicy\x12*\n" +
 	"\x11cancel_on_failure\x18\x01 \x01(\bR\x0fcancelOnFailure\x12\x1f\n" +
@@ -1044,60 +1105,63 @@ func file_quittance_order_v1_merchant_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_merchant_proto_rawDescData
 }
 
-var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_quittance_order_v1_merchant_proto_goTypes = []any{
 	(*Merchant)(nil),                  // 0: quittance.order.v1.Merchant
 	(*Storefront)(nil),                // 1: quittance.order.v1.Storefront
-	(*ShopPolicy)(nil),                // 2: quittance.order.v1.ShopPolicy
-	(*ReturnSigning)(nil),             // 3: quittance.order.v1.ReturnSigning
-	(*GetReturnKeyRequest)(nil),       // 4: quittance.order.v1.GetReturnKeyRequest
-	(*RotateReturnKeyRequest)(nil),    // 5: quittance.order.v1.RotateReturnKeyRequest
-	(*ReturnKey)(nil),                 // 6: quittance.order.v1.ReturnKey
-	(*PutMerchantRequest)(nil),        // 7: quittance.order.v1.PutMerchantRequest
-	(*GetMerchantRequest)(nil),        // 8: quittance.order.v1.GetMerchantRequest
-	(*RotateAPIKeyRequest)(nil),       // 9: quittance.order.v1.RotateAPIKeyRequest
-	(*RotateAPIKeyResponse)(nil),      // 10: quittance.order.v1.RotateAPIKeyResponse
-	(*ProviderAccount)(nil),           // 11: quittance.order.v1.ProviderAccount
-	(*PutProviderAccountRequest)(nil), // 12: quittance.order.v1.PutProviderAccountRequest
-	(*ResealSecretsRequest)(nil),      // 13: quittance.order.v1.ResealSecretsRequest
-	(*ResealSecretsResponse)(nil),     // 14: quittance.order.v1.ResealSecretsResponse
-	nil,                               // 15: quittance.order.v1.ProviderAccount.SettingsEntry
-	nil,                               // 16: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
+	(*CustomerMails)(nil),             // 2: quittance.order.v1.CustomerMails
+	(*ShopPolicy)(nil),                // 3: quittance.order.v1.ShopPolicy
+	(*ReturnSigning)(nil),             // 4: quittance.order.v1.ReturnSigning
+	(*GetReturnKeyRequest)(nil),       // 5: quittance.order.v1.GetReturnKeyRequest
+	(*RotateReturnKeyRequest)(nil),    // 6: quittance.order.v1.RotateReturnKeyRequest
+	(*ReturnKey)(nil),                 // 7: quittance.order.v1.ReturnKey
+	(*PutMerchantRequest)(nil),        // 8: quittance.order.v1.PutMerchantRequest
+	(*GetMerchantRequest)(nil),        // 9: quittance.order.v1.GetMerchantRequest
+	(*RotateAPIKeyRequest)(nil),       // 10: quittance.order.v1.RotateAPIKeyRequest
+	(*RotateAPIKeyResponse)(nil),      // 11: quittance.order.v1.RotateAPIKeyResponse
+	(*ProviderAccount)(nil),           // 12: quittance.order.v1.ProviderAccount
+	(*PutProviderAccountRequest)(nil), // 13: quittance.order.v1.PutProviderAccountRequest
+	(*ResealSecretsRequest)(nil),      // 14: quittance.order.v1.ResealSecretsRequest
+	(*ResealSecretsResponse)(nil),     // 15: quittance.order.v1.ResealSecretsResponse
+	nil,                               // 16: quittance.order.v1.ProviderAccount.SettingsEntry
+	nil,                               // 17: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
 	(*durationpb.Duration)(nil),       // 18: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),     // 19: google.protobuf.Timestamp
 }
 var file_quittance_order_v1_merchant_proto_depIdxs = []int32{
-	3,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
-	2,  // 1: quittance.order.v1.Merchant.policy:type_name -> quittance.order.v1.ShopPolicy
+	4,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
+	3,  // 1: quittance.order.v1.Merchant.policy:type_name -> quittance.order.v1.ShopPolicy
 	1,  // 2: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
-	17, // 3: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
-	18, // 4: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
-	17, // 5: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 6: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
-	18, // 7: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
-	15, // 8: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
-	11, // 9: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
-	16, // 10: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	18, // 11: quittance.order.v1.PutProviderAccountRequest.overlap:type_name -> google.protobuf.Duration
-	7,  // 12: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
-	8,  // 13: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
-	9,  // 14: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
-	12, // 15: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
-	13, // 16: quittance.order.v1.MerchantService.ResealSecrets:input_type -> quittance.order.v1.ResealSecretsRequest
-	4,  // 17: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
-	5,  // 18: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
-	0,  // 19: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
-	0,  // 20: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
-	10, // 21: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
-	11, // 22: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
-	14, // 23: quittance.order.v1.MerchantService.ResealSecrets:output_type -> quittance.order.v1.ResealSecretsResponse
-	6,  // 24: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
-	6,  // 25: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
-	19, // [19:26] is the sub-list for method output_type
-	12, // [12:19] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	2,  // 3: quittance.order.v1.Merchant.customer_mails:type_name -> quittance.order.v1.CustomerMails
+	18, // 4: quittance.order.v1.CustomerMails.reminders:type_name -> google.protobuf.Duration
+	19, // 5: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
+	18, // 6: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
+	19, // 7: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 8: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
+	18, // 9: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
+	16, // 10: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
+	12, // 11: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
+	17, // 12: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	18, // 13: quittance.order.v1.PutProviderAccountRequest.overlap:type_name -> google.protobuf.Duration
+	8,  // 14: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
+	9,  // 15: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
+	10, // 16: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
+	13, // 17: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
+	14, // 18: quittance.order.v1.MerchantService.ResealSecrets:input_type -> quittance.order.v1.ResealSecretsRequest
+	5,  // 19: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
+	6,  // 20: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
+	0,  // 21: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
+	0,  // 22: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
+	11, // 23: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
+	12, // 24: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
+	15, // 25: quittance.order.v1.MerchantService.ResealSecrets:output_type -> quittance.order.v1.ResealSecretsResponse
+	7,  // 26: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
+	7,  // 27: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
+	21, // [21:28] is the sub-list for method output_type
+	14, // [14:21] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_merchant_proto_init() }
@@ -1111,7 +1175,7 @@ func file_quittance_order_v1_merchant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_merchant_proto_rawDesc), len(file_quittance_order_v1_merchant_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
