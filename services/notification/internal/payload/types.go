@@ -39,7 +39,7 @@ var Descriptions = map[string]string{
 	event.OrderOnHold:            "The order waits for an answer about its money; order.hold says whose.",
 	event.OrderCanceled:          "The order was canceled.",
 	event.OrderExpired:           "The order was not paid in time.",
-	event.OrderPaymentDue:        "The order is still unpaid at one of the times at which your customers are reminded.",
+	event.OrderPaymentDue:        "The order is still unpaid at one of your times to remind its customer.",
 	event.OrderRefunded:          "Money was given back; order.refunded says how much so far.",
 	event.OrderActionRequired:    "The merchant must do something about the order's money by hand.",
 	event.ProductRevoked:         "Units of a line may use their licence no more; its revoked_units says how many so far.",

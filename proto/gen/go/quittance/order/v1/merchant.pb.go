@@ -43,7 +43,7 @@ type Merchant struct {
 	ContactEmail string `protobuf:"bytes,15,opt,name=contact_email,json=contactEmail,proto3" json:"contact_email,omitempty"`
 	// What customers' pages look like and say of the seller.
 	Storefront *Storefront `protobuf:"bytes,20,opt,name=storefront,proto3" json:"storefront,omitempty"`
-	// When customers are reminded.
+	// When customers are to be reminded.
 	CustomerMails *CustomerMails `protobuf:"bytes,25,opt,name=customer_mails,json=customerMails,proto3" json:"customer_mails,omitempty"`
 	// Money that an order can't use (a second payment, one after the order was
 	// canceled or expired, more than ordered) is given back without asking where
@@ -274,7 +274,8 @@ func (x *Storefront) GetSignedLinksOnly() bool {
 	return false
 }
 
-// CustomerMails are the mails about payments that customers get.
+// CustomerMails says when customers of unpaid orders are to hear of them. The
+// merchant writes to them, on order.payment_due.
 type CustomerMails struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When the customer of an unpaid order is to be reminded, as order.payment_due
