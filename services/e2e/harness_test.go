@@ -95,7 +95,7 @@ func start(t *testing.T, with setup) *world {
 		with.config(&cfg)
 	}
 	if mode := os.Getenv("QUITTANCE_TEST_MODE"); mode == "processes" || mode == "replicas" {
-		if with.options.Engine != nil || with.options.Bus != nil || len(cfg.Telemetry.SpanProcessors) > 0 {
+		if with.options.Engine != nil || with.options.Bus != nil || with.options.Now != nil || len(cfg.Telemetry.SpanProcessors) > 0 {
 			t.Skip("looks inside the process: standalone only")
 		}
 		if mode == "replicas" {
