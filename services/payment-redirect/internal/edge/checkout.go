@@ -301,9 +301,9 @@ func (c *Checkout) redirect(ctx context.Context, a *attempt.Attempt) (provider.R
 		return provider.Redirect{}, unavailable(a.Account, err)
 	}
 	asked := c.asked(a)
-	if a.Saved { // one that was forgotten meanwhile is paid like any other
+	if a.Saved { // one whose token is forgotten, or can't be had, is paid like any other
 		if asked.OneClickToken, err = c.Saved.Token(ctx, a); err != nil {
-			return provider.Redirect{}, err
+			web.Annotate(ctx, slog.Any("problem", err))
 		}
 	}
 	redirect, err := r.Redirect(acc, asked)

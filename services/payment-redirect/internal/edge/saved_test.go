@@ -7,14 +7,17 @@ import (
 	"testing"
 	"time"
 
+	"quittance/pkg/docstore"
 	"quittance/pkg/event"
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
 	"quittance/pkg/provider"
+	"quittance/pkg/seal"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
+	"quittance/services/payment-redirect/internal/savedpayment"
 )
 
 const cardToken = "a-token-of-the-card"
@@ -142,6 +145,38 @@ func TestATokenOfAnotherPaymentIsNotKept(t *testing.T) {
 	if got := w.saved(merchant, "user-1"); got != "" {
 		t.Errorf("saved %q", got)
 	}
+}
+
+// TestOneClickWhoseKeyIsGone: a saved token that can't be opened any more costs
+// nobody a sale: it is paid like any other, and what that brings takes its place.
+func TestOneClickWhoseKeyIsGone(t *testing.T) {
+	w := newWorld(t)
+	w.buys("user-1")
+	gone, err := seal.ParseKeyring(seal.Generate())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost, err := gone.Seal([]byte(cardToken), "whatever")
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved := w.checkout.Saved
+	if _, err := saved.For(merchant).Update(t.Context(), id.Derived("usr", merchant, "user-1"), func(u *savedpayment.User, _ *docstore.Change) error {
+		u.Of(cards).Sealed = lost
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_, token := w.orders.add(of("user-1"))
+	to := w.post("/pay/"+token, w.form(token, "saved:"+cards))
+	if at := to.Header().Get("Location"); to.Code != http.StatusSeeOther || !strings.Contains(at, "/startorder?") || strings.Contains(at, "oneClickToken") {
+		t.Errorf("sent to %d %s", to.Code, at)
+	}
+	w.buys("user-1")
+	eventually(t, "the new token is kept", func() bool {
+		u, err := saved.Of(t.Context(), merchant, "user-1")
+		return err == nil && u.Of(cards).Sealed != lost
+	})
 }
 
 // TestOneClickForgotten: by the merchant, although the event comes again, and by
