@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -140,7 +141,12 @@ func (p *Pages) buy(w http.ResponseWriter, r *http.Request) {
 // change takes the checkout form: what it says is kept, whatever button was
 // pressed; one of them places the order.
 func (p *Pages) change(w http.ResponseWriter, r *http.Request) {
-	if err := parseForm(w, r); err != nil {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		var large *http.MaxBytesError
+		if !errors.As(err, &large) {
+			err = fault.Invalid("form", "is not readable").Because(err)
+		}
 		p.fail(w, r, err)
 		return
 	}

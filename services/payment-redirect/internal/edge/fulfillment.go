@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -200,7 +201,12 @@ func (p *Pages) offerErrand(w http.ResponseWriter, r *http.Request, status int, 
 
 // fulfillBy starts a payment with the chosen method and sends the browser on.
 func (p *Pages) fulfillBy(w http.ResponseWriter, r *http.Request) {
-	if err := parseForm(w, r); err != nil {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		var large *http.MaxBytesError
+		if !errors.As(err, &large) {
+			err = fault.Invalid("form", "is not readable").Because(err)
+		}
 		p.fail(w, r, err)
 		return
 	}

@@ -5,9 +5,9 @@ package edge_test
 // adapters, HTTP through the server of package web, gRPC to the order service
 // with service credentials.
 // Doubled: the order service itself (a gRPC server that holds orders and can be
-// down), and a provider "paper" that takes form posts and signs nothing. The
-// engine can be down, too. Tests assert on what browsers and merchants are
-// answered, on attempts, and on what other services get.
+// down), and a provider "paper" that takes form posts and signs nothing. Tests
+// assert on what browsers and merchants are answered, on attempts, and on what
+// other services get.
 
 import (
 	"context"
@@ -18,7 +18,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,7 +27,6 @@ import (
 	busmemory "quittance/pkg/bus/memory"
 	"quittance/pkg/docstore/memory"
 	"quittance/pkg/event"
-	"quittance/pkg/fault"
 	"quittance/pkg/id"
 	"quittance/pkg/provider/flexpay"
 	"quittance/pkg/provider/offline"
@@ -71,9 +69,7 @@ type world struct {
 	keys     *seal.Keyring
 	bus      *watched
 	handler  http.Handler
-	// down says that the service's own store answers nobody.
-	down  atomic.Bool
-	clerk clerk
+	clerk    clerk
 }
 
 func newWorld(t testing.TB) *world {
@@ -86,7 +82,7 @@ func newWorld(t testing.TB) *world {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w.bus = &watched{Bus: busmemory.New(busmemory.Config{})}
 	base, err := service.New(t.Context(), "payment", service.Deps{
-		Engine: memory.New(memory.WithFaults(w.fault)), Bus: w.bus, Log: quiet, Keyring: w.keys, Now: time.Now,
+		Engine: memory.New(), Bus: w.bus, Log: quiet, Keyring: w.keys, Now: time.Now,
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
 	})
 	if err != nil {
@@ -146,13 +142,6 @@ func newWorld(t testing.TB) *world {
 	})
 	w.addMerchant()
 	return w
-}
-
-func (w *world) fault(string, string, string) memory.Fault {
-	if w.down.Load() {
-		return memory.Fault{Before: fault.Unavailable("the store is down")}
-	}
-	return memory.Fault{}
 }
 
 // addMerchant publishes a merchant with three accounts, as the order service

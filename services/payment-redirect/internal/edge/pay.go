@@ -131,16 +131,21 @@ func iconOf(m method) string {
 
 // choose starts a payment with the chosen method and sends the browser on.
 func (p *Pages) choose(w http.ResponseWriter, r *http.Request) {
-	if err := parseForm(w, r); err != nil {
-		p.fail(w, r, err)
-		return
-	}
 	o, err := p.byToken(r)
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
 	if p.closed(w, r, o) {
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		var large *http.MaxBytesError
+		if !errors.As(err, &large) {
+			err = fault.Invalid("form", "is not readable").Because(err)
+		}
+		p.fail(w, r, err)
 		return
 	}
 	methods, err := p.methods(r.Context(), o)
@@ -188,18 +193,6 @@ func (p *Pages) choose(w http.ResponseWriter, r *http.Request) {
 	}
 	web.Annotate(r.Context(), slog.String("attempt", a.ID))
 	p.send(w, r, o, a)
-}
-
-// parseForm reads what a form of ours sends, before anything else can fail, so
-// that it can be sent again.
-func parseForm(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	err := r.ParseForm()
-	var large *http.MaxBytesError
-	if err == nil || errors.As(err, &large) {
-		return err
-	}
-	return fault.Invalid("form", "is not readable").Because(err)
 }
 
 // preferred is the locale that a browser likes best, as it says first; empty if

@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
-	"net/url"
 
 	"quittance/pkg/fault"
 	"quittance/pkg/web"
@@ -48,7 +47,6 @@ type page struct {
 	ToShop, ToPay, ToOrder     string
 	ToHow, ToReceipt, Again    string
 	Note, Mood, Events, Resend string
-	Repeat                     *repeat
 	Form                       *checkoutForm
 	ReceiptName                string
 	Steps                      []step
@@ -71,10 +69,6 @@ type pageMethod struct {
 
 // pageFact is a name with what there is to say.
 type pageFact struct{ Name, Text string }
-
-// repeat is what a browser sent in a form that could not be taken: trying again
-// sends it again.
-type repeat struct{ Fields url.Values }
 
 type pageLicense struct {
 	Name string
@@ -152,10 +146,6 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 		if r.URL.RawQuery != "" {
 			again += "?" + r.URL.RawQuery
 		}
-		data := page{Again: p.path(again)}
-		if r.Method == http.MethodPost {
-			data.Repeat = &repeat{r.PostForm}
-		}
-		p.say(w, r, http.StatusServiceUnavailable, sayUnavailable, data)
+		p.say(w, r, http.StatusServiceUnavailable, sayUnavailable, page{Again: p.path(again)})
 	}
 }
