@@ -15,11 +15,14 @@ import (
 // Figures of the gates, all ours.
 const (
 	// breakAfter failures in a row a provider's account is left alone, for
-	// firstBreak, then twice as long each time a probe fails, up to longestBreak.
+	// firstBreak, then twice as long each time all probes fail, up to longestBreak.
 	breakAfter   = 5
 	firstBreak   = 10 * time.Second
-	longestBreak = 2 * time.Minute
-	// probePause is how much later others come back while one probes.
+	longestBreak = 30 * time.Second
+	// After a break so many calls probe. Not one: a few payments about which the
+	// provider has no answer must not keep all others from being asked about.
+	probes = 5
+	// probePause is how much later others come back while these probe.
 	probePause = 2 * time.Second
 	// hintRate is how many questions a second unsigned callbacks may cause per
 	// account, and hintBurst how many at once; the rest waits, at most hintWait.
@@ -43,7 +46,8 @@ type gate struct {
 	failures     int
 	pause        time.Duration
 	openUntil    time.Time
-	probing      bool
+	// underWay are calls without an answer yet, failed the probes since the last break.
+	underWay, failed int
 }
 
 func newGates(now func() time.Time, log *slog.Logger) *gates {
@@ -70,26 +74,23 @@ func (gs *gates) enter(ctx context.Context, account string, perSecond int) (leav
 	switch {
 	case now.Before(g.openUntil):
 		later = g.openUntil
-	case g.failures >= breakAfter && g.probing:
+	case g.failures >= breakAfter && g.underWay+g.failed >= probes:
 		later = now.Add(probePause)
-	case g.failures >= breakAfter:
-		g.probing = true
+	}
+	if later.IsZero() {
+		g.underWay++
 	}
 	gs.mu.Unlock()
 	if !later.IsZero() {
 		return nil, later, nil
 	}
 	if err := g.calls.Wait(ctx); err != nil {
-		gs.abandon(g)
+		gs.mu.Lock()
+		defer gs.mu.Unlock()
+		g.underWay--
 		return nil, time.Time{}, err
 	}
 	return func(err error) { gs.left(account, g, err) }, time.Time{}, nil
-}
-
-func (gs *gates) abandon(g *gate) {
-	gs.mu.Lock()
-	defer gs.mu.Unlock()
-	g.probing = false
 }
 
 // left notes how a call went. A provider that declines has answered, and one
@@ -97,7 +98,7 @@ func (gs *gates) abandon(g *gate) {
 func (gs *gates) left(account string, g *gate, err error) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	g.probing = false
+	g.underWay--
 	if errors.Is(err, provider.ErrReferenceMissing) {
 		return
 	}
@@ -105,12 +106,19 @@ func (gs *gates) left(account string, g *gate, err error) {
 		if g.failures >= breakAfter {
 			gs.log.Info("provider answers again", "account", account)
 		}
-		g.failures, g.pause = 0, 0
+		g.failures, g.failed, g.pause = 0, 0, 0
 		return
 	}
-	if g.failures++; g.failures < breakAfter || gs.now().Before(g.openUntil) {
+	g.failures++
+	switch {
+	case g.failures < breakAfter, gs.now().Before(g.openUntil): // the latter began before the break
 		return
+	case g.failures > breakAfter:
+		if g.failed++; g.failed < probes {
+			return
+		}
 	}
+	g.failed = 0
 	g.pause = min(max(2*g.pause, firstBreak), longestBreak)
 	g.openUntil = gs.now().Add(g.pause)
 	gs.log.Warn("provider does not answer: left alone for a while", "account", account, "pause", g.pause, "error", err)

@@ -16,7 +16,7 @@ var errDown = errors.New("connection refused")
 func testGates() *gates { return newGates(time.Now, slog.New(slog.DiscardHandler)) }
 
 // TestABrokenAccountIsLeftAlone: after failures in a row its calls are put off,
-// then one at a time probes, ever less often; other accounts notice nothing. The
+// then a few at a time probe, ever less often; other accounts notice nothing. The
 // first answer ends it.
 func TestABrokenAccountIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -47,8 +47,8 @@ func TestABrokenAccountIsLeftAlone(t *testing.T) {
 				time.Sleep(time.Until(later))
 			}
 		}
-		// 5, then after pauses of 10, 20, 40, 80, 120, 120, 120, 120 s.
-		if calls < 10 || calls > 14 {
+		// 5, then as many after pauses of 10, 20, 30, 30 … s.
+		if calls < 20*probes || calls > 22*probes {
 			t.Fatalf("%d calls in ten minutes", calls)
 		}
 		down = false
@@ -63,8 +63,8 @@ func TestABrokenAccountIsLeftAlone(t *testing.T) {
 	})
 }
 
-// TestOneProbesWhileTheOthersWait, and an answer that declines is an answer.
-func TestOneProbesWhileTheOthersWait(t *testing.T) {
+// TestAFewProbeWhileTheOthersWait, and an answer that declines is an answer.
+func TestAFewProbeWhileTheOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs := testGates()
 		for range breakAfter {
@@ -75,16 +75,55 @@ func TestOneProbesWhileTheOthersWait(t *testing.T) {
 			leave(errDown)
 		}
 		time.Sleep(firstBreak)
-		probe, later, err := gs.enter(t.Context(), "a", 100)
-		if err != nil || !later.IsZero() {
-			t.Fatal(later, err)
+		var leaves []func(error)
+		for range probes {
+			leave, later, err := gs.enter(t.Context(), "a", 100)
+			if err != nil || !later.IsZero() {
+				t.Fatal(later, err)
+			}
+			leaves = append(leaves, leave)
 		}
 		if _, later, _ := gs.enter(t.Context(), "a", 100); later.IsZero() {
-			t.Fatal("two probe at once")
+			t.Fatal("too many probe at once")
 		}
-		probe(provider.ErrDeclined)
+		leaves[0](errDown)
+		if _, later, _ := gs.enter(t.Context(), "a", 100); later.IsZero() {
+			t.Fatal("a probe that failed has made room for another")
+		}
+		leaves[1](provider.ErrDeclined)
 		if _, later, err := gs.enter(t.Context(), "a", 100); !later.IsZero() || err != nil {
 			t.Fatal(later, err)
+		}
+	})
+}
+
+// TestAPaymentThatHasNoAnswerDoesNotStandForAll: if the provider fails for some
+// payments only, the next that it answers for ends the break.
+func TestAPaymentThatHasNoAnswerDoesNotStandForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gs := testGates()
+		ask := func(err error) bool {
+			leave, later, _ := gs.enter(t.Context(), "a", 100)
+			if !later.IsZero() {
+				return false
+			}
+			leave(err)
+			return true
+		}
+		for range 3 {
+			for ask(errDown) {
+			}
+		}
+		time.Sleep(longestBreak)
+		for range probes - 1 {
+			if !ask(errDown) {
+				t.Fatal("put off while it probes")
+			}
+		}
+		for range 50 {
+			if !ask(nil) {
+				t.Fatal("put off although it answers")
+			}
 		}
 	})
 }
