@@ -115,7 +115,7 @@ func compile(pattern string) *regexp.Regexp {
 }
 
 func TestServicesDoNotImportEachOther(t *testing.T) {
-	together := []string{"standalone", "e2e", "simulation", "deploytest", "schematest"}
+	together := []string{"standalone", "bench", "e2e", "simulation", "deploytest", "schematest"}
 	for _, p := range packages(t) {
 		own := serviceOf(p.path)
 		if own == "" || slices.Contains(together, own) {
@@ -175,7 +175,7 @@ func TestProgramsCarryNoTestTools(t *testing.T) {
 		}
 		for dep := range strings.Lines(string(out)) {
 			dep = strings.TrimSpace(dep)
-			if service == "standalone" && strings.HasPrefix(dep, "github.com/nats-io/nats-server") {
+			if (service == "standalone" || service == "bench") && strings.HasPrefix(dep, "github.com/nats-io/nats-server") {
 				continue
 			}
 			if why, ok := unwanted[dep]; ok {

@@ -11,10 +11,10 @@ import (
 // natsStart is how long the embedded server may take to recover its files.
 const natsStart = 30 * time.Second
 
-// startNATS starts a server that is reached in process only and keeps its
+// StartNATS starts a server that is reached in process only and keeps its
 // streams below dir. The directory may be lost: the stores bring everything
 // about again (P5).
-func startNATS(dir string) (*server.Server, error) {
+func StartNATS(dir string) (*server.Server, error) {
 	s, err := server.NewServer(&server.Options{
 		ServerName: "quittance", DontListen: true, NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: filepath.Join(dir, "nats"),

@@ -91,7 +91,7 @@ func Open(ctx context.Context, cfg Config, opt Options) (_ *System, err error) {
 	if s.secrets, err = loadSecrets(cfg); err != nil {
 		return nil, err
 	}
-	if s.nats, err = startNATS(cfg.DataDir); err != nil {
+	if s.nats, err = StartNATS(cfg.DataDir); err != nil {
 		return nil, err
 	}
 	s.bus, err = bus.Connect(ctx, bus.Config{
