@@ -17,6 +17,8 @@ FUZZTIME  ?= 20s
 STORIES   ?= ^Test(P[0-9]+)?S([1-9]|1[0-9]|25|26)[A-Z]
 # Version of axe-core, which looks at the accessibility of pages.
 AXE       ?= 4.10.3
+# Flags of the bench, see `bin/bench -help`.
+BENCH     ?=
 # Flags of the simulation, see services/simulation.
 SIMULATE  ?= -histories 2000
 STANDALONE = $(GO) run ./services/standalone/cmd/standalone
@@ -82,6 +84,11 @@ npm: ## the npm packages that check our webhooks in tests, into .cache/npm (need
 .PHONY: fuzz
 fuzz: ## every fuzz test for FUZZTIME (20s, or 10000x)
 	GO=$(GO) scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## what the system can do on this machine, in a quarter of an hour: BENCH='-rows floors,orders', '-rows steady', '-markdown', '-json FILE', '-sizes 1000,100000,1000000', '-quick'
+	$(GO) build -trimpath -o bin/ ./services/bench/cmd/bench
+	bin/bench $(BENCH)
 
 .PHONY: bench-docstore
 bench-docstore: ## what the document stores can do on this machine

@@ -70,7 +70,7 @@ func Quick() Settings {
 	const moment = 200 * time.Millisecond
 	return Settings{
 		Rows: append(Full().Rows, "steady"), Repeats: 1,
-		Floor: moment, Orders: moment, Callbacks: moment, Webhooks: moment, Short: moment,
+		Floor: moment, Orders: moment, Callbacks: 1200 * time.Millisecond, Webhooks: moment, Short: moment,
 		Buyers: []int{1, 4}, PerSecond: []int{50}, Sizes: []int{20}, InFlight: 2, Steady: time.Second,
 	}
 }

@@ -58,7 +58,7 @@ func TestEveryRowComesOut(t *testing.T) {
 	want := map[string][]string{
 		"1 floors":                   {"rate", "CPU"},
 		"2 orders":                   {"orders", "CPU of the services", "writes", "messages", "created → delivered p99", "share of the limit"},
-		"3 callback acknowledgement": {"known p50", "known p99", "forged p99"},
+		"3 callback acknowledgement": {"known p50", "known p99", "repeated p50", "forged p99"},
 		"4 webhooks":                 {"deliveries", "CPU of the services", "event → accepted p99"},
 		"5 licence claims":           {"claims"},
 		"5 status lookups":           {"lookups"},

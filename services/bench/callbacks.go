@@ -58,6 +58,9 @@ func (b *bench) acknowledged(ctx context.Context, w *world, kind string, perSeco
 		}
 		first += n
 		for _, which := range []string{kindKnown, kindRepeated, kindForged} {
+			if len(took[which]) == 0 {
+				continue // there are no repeats in the first second
+			}
 			b.report.add(rowCallbacks, kind, which+" p50", "ms", "", quantile(took[which], 0.5))
 			b.report.add(rowCallbacks, kind, which+" p99", "ms", "", quantile(took[which], 0.99))
 		}

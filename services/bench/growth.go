@@ -26,8 +26,7 @@ const growthBuyers = 8
 // growth measures with more and more orders in the stores.
 func (b *bench) growth(ctx context.Context) error {
 	return b.within(ctx, func(ctx context.Context, w *world) error {
-		const most = 500
-		if err := w.stock(ctx, int(most*b.Orders.Seconds())*(b.Repeats+1)*len(b.Sizes)+1000); err != nil {
+		if err := w.stock(ctx, int(mostOrders*b.Orders.Seconds())*(b.Repeats+1)*len(b.Sizes)+1000); err != nil {
 			return err
 		}
 		if _, err := w.storm(ctx, b.Orders/2, growthBuyers); err != nil { // warm

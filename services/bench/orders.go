@@ -10,11 +10,13 @@ import (
 
 const rowOrders = "2 orders"
 
+// mostOrders a second are what licences are imported for.
+const mostOrders = 400
+
 // orders takes whole orders through, closed loop.
 func (b *bench) orders(ctx context.Context) error {
 	return b.within(ctx, func(ctx context.Context, w *world) error {
-		const most = 500 // orders a second that there are licences for
-		if err := w.stock(ctx, int(most*b.Orders.Seconds())*b.Repeats*len(b.Buyers)+1000); err != nil {
+		if err := w.stock(ctx, int(mostOrders*b.Orders.Seconds())*b.Repeats*len(b.Buyers)+1000); err != nil {
 			return err
 		}
 		if _, err := w.storm(ctx, b.Orders/2, 8); err != nil { // warm
@@ -50,8 +52,8 @@ func (b *bench) ordered(kind string, s storm) {
 	add("messages", "per order", "≤ 8", float64(sum.Messages)/n)
 	for _, name := range slices.Sorted(maps.Keys(s.count)) {
 		c := s.count[name]
-		add("of these, "+name, "writes per order", "", float64(c.Writes())/n)
-		add("and its messages", "per order, "+name, "", float64(c.Messages)/n)
+		add("writes of "+name, "per order", "", float64(c.Writes())/n)
+		add("messages of "+name, "per order", "", float64(c.Messages)/n)
 	}
 	if limit := b.limit(s); limit > 0 {
 		add("share of the limit", "%", "≥ 60 with 32 buyers", 100*s.rate()/limit)

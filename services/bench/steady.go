@@ -16,8 +16,7 @@ const samples = 20
 // for, and looks whether anything grows that must not.
 func (b *bench) steady(ctx context.Context) error {
 	return b.within(ctx, func(ctx context.Context, w *world) error {
-		const most = 500
-		if err := w.stock(ctx, int(most*(b.Orders.Seconds()+b.Steady.Seconds()))+1000); err != nil {
+		if err := w.stock(ctx, int(mostOrders*b.Orders.Seconds())+1000); err != nil {
 			return err
 		}
 		full, err := w.storm(ctx, b.Orders, 32)
@@ -25,6 +24,9 @@ func (b *bench) steady(ctx context.Context) error {
 			return err
 		}
 		perSecond := full.rate() / 2
+		if err := w.stock(ctx, int(perSecond*b.Steady.Seconds())+1000); err != nil {
+			return err
+		}
 		kind := fmt.Sprintf("%s, open loop", b.Steady)
 		b.report.add(rowSteady, kind, "orders", "/s asked for", "", perSecond)
 		looks := make([]look, 0, samples)
