@@ -70,7 +70,7 @@ func (b blind) Update(ctx context.Context, id string, change func(*docstore.Reco
 	if err := change(read); err != nil {
 		return nil, err
 	}
-	pause(5 * time.Millisecond)
+	pause(300 * time.Millisecond)
 	return b.Store.Update(ctx, id, func(rec *docstore.Record) error {
 		*rec = *read
 		return nil
