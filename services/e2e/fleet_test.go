@@ -3,6 +3,7 @@ package e2e
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -140,7 +141,7 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 	f.ready()
 	return &world{
 		t: t, shop: "http://" + sandboxAddr, public: public, edge: callbacks, operatorKey: fleetOperator,
-		sandbox: client.New("http://" + sandboxAddr), fleet: f,
+		sandbox: client.New("http://" + sandboxAddr), kept: append(slices.Collect(maps.Values(f.dirs)), f.natsDir), fleet: f,
 		at: standalone.Addresses{
 			Order: f.address("order"), Payment: f.address("payment-redirect"), Callback: f.address("callback-ingest"),
 			Verification: f.address("verification"), Delivery: f.address("delivery"), Notification: f.address("notification"),
@@ -182,6 +183,22 @@ func startProcesses(t *testing.T, cfg standalone.Config, with setup) *world {
 	w.connect(demo.APIKey)
 	w.key = demo.APIKey
 	return w
+}
+
+// logs returns what all services have logged.
+func (f *fleet) logs() string {
+	f.t.Helper()
+	var all []byte
+	for _, replicas := range f.services {
+		for _, p := range replicas {
+			raw, err := os.ReadFile(p.log.Name())
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			all = append(all, raw...)
+		}
+	}
+	return string(all)
 }
 
 // restart stops a replica as a deployment does: out of service first, then

@@ -65,6 +65,8 @@ type world struct {
 	email         string
 	// key is the demonstration merchant's.
 	key seal.Secret
+	// kept are the directories of all that the system stores, its bus included.
+	kept []string
 	// fleet is nil if all is one process.
 	fleet *fleet
 }
@@ -127,6 +129,7 @@ func start(t *testing.T, with setup) *world {
 	w := &world{
 		t: t, shop: sys.Sandbox.URL(), public: sys.PublicURL(), edge: sys.PublicURL(), at: standalone.At(sys.GRPCAddr()), operatorKey: sys.OperatorKey(),
 		webhookURL: seeding.WebhookURL, sandbox: client.New(sys.Sandbox.URL()), email: emailOf(t),
+		kept: []string{cfg.DataDir},
 	}
 	w.key = demo.APIKey
 	w.connect(demo.APIKey)
