@@ -116,6 +116,9 @@ func look(t *testing.T, dir, secret string) (looked int, err error) {
 			return nil
 		}
 		raw, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if bytes.Contains(raw, []byte(secret)) {
 			t.Errorf("%s has the secret", path)
 		}
