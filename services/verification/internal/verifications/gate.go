@@ -48,7 +48,12 @@ type gate struct {
 	openUntil    time.Time
 	// underWay are calls without an answer yet, failed the probes since the last break.
 	underWay, failed int
+	// answered is when the provider last answered any call.
+	answered time.Time
 }
+
+// errNotAsked is how a call left whose turn did not come in time.
+var errNotAsked = errors.New("not asked")
 
 func newGates(now func() time.Time, log *slog.Logger) *gates {
 	return &gates{now: now, log: log, byAccount: map[string]*gate{}}
@@ -65,19 +70,23 @@ func (gs *gates) of(account string) *gate {
 
 // enter waits for the account's turn, at most perSecond of them. While its
 // breaker is open, later says when to come back; otherwise leave must be called
-// with the call's error.
-func (gs *gates) enter(ctx context.Context, account string, perSecond int) (leave func(error), later time.Time, err error) {
+// with the call's error. A payment that has failed since before the provider last
+// answered for another one (failingSince, zero for never) fails by itself: it
+// tells nothing about the account, so that a few hundred of them don't keep its
+// breaker open for each other.
+func (gs *gates) enter(ctx context.Context, account string, perSecond int, failingSince time.Time) (leave func(error), later time.Time, err error) {
 	gs.mu.Lock()
 	g, now := gs.of(account), gs.now()
+	byItself := !failingSince.IsZero() && failingSince.Before(g.answered)
 	g.calls.SetLimit(rate.Limit(perSecond))
 	g.calls.SetBurst(perSecond)
 	switch {
 	case now.Before(g.openUntil):
 		later = g.openUntil
-	case g.failures >= breakAfter && g.underWay+g.failed >= probes:
+	case !byItself && g.failures >= breakAfter && g.underWay+g.failed >= probes:
 		later = now.Add(probePause)
 	}
-	if later.IsZero() {
+	if later.IsZero() && !byItself {
 		g.underWay++
 	}
 	gs.mu.Unlock()
@@ -85,28 +94,32 @@ func (gs *gates) enter(ctx context.Context, account string, perSecond int) (leav
 		return nil, later, nil
 	}
 	if err := g.calls.Wait(ctx); err != nil {
-		gs.mu.Lock()
-		defer gs.mu.Unlock()
-		g.underWay--
+		gs.left(account, g, byItself, errNotAsked)
 		return nil, time.Time{}, err
 	}
-	return func(err error) { gs.left(account, g, err) }, time.Time{}, nil
+	return func(err error) { gs.left(account, g, byItself, err) }, time.Time{}, nil
 }
 
 // left notes how a call went. A provider that declines has answered, and one
 // that can't be asked was not.
-func (gs *gates) left(account string, g *gate, err error) {
+func (gs *gates) left(account string, g *gate, byItself bool, err error) {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	g.underWay--
-	if errors.Is(err, provider.ErrReferenceMissing) {
+	if !byItself {
+		g.underWay--
+	}
+	if errors.Is(err, provider.ErrReferenceMissing) || errors.Is(err, errNotAsked) {
 		return
 	}
 	if err == nil || errors.Is(err, provider.ErrDeclined) {
+		g.answered = gs.now()
 		if g.failures >= breakAfter {
 			gs.log.Info("provider answers again", "account", account)
 		}
 		g.failures, g.failed, g.pause = 0, 0, 0
+		return
+	}
+	if byItself {
 		return
 	}
 	g.failures++

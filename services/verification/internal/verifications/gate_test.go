@@ -23,7 +23,7 @@ func TestABrokenAccountIsLeftAlone(t *testing.T) {
 		gs, begun, calls := testGates(), time.Now(), 0
 		down := true
 		call := func(account string) time.Time {
-			leave, later, err := gs.enter(t.Context(), account, 100)
+			leave, later, err := gs.enter(t.Context(), account, 100, time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,7 @@ func TestAFewProbeWhileTheOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs := testGates()
 		for range breakAfter {
-			leave, _, err := gs.enter(t.Context(), "a", 100)
+			leave, _, err := gs.enter(t.Context(), "a", 100, time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,21 +77,21 @@ func TestAFewProbeWhileTheOthersWait(t *testing.T) {
 		time.Sleep(firstBreak)
 		var leaves []func(error)
 		for range probes {
-			leave, later, err := gs.enter(t.Context(), "a", 100)
+			leave, later, err := gs.enter(t.Context(), "a", 100, time.Time{})
 			if err != nil || !later.IsZero() {
 				t.Fatal(later, err)
 			}
 			leaves = append(leaves, leave)
 		}
-		if _, later, _ := gs.enter(t.Context(), "a", 100); later.IsZero() {
+		if _, later, _ := gs.enter(t.Context(), "a", 100, time.Time{}); later.IsZero() {
 			t.Fatal("too many probe at once")
 		}
 		leaves[0](errDown)
-		if _, later, _ := gs.enter(t.Context(), "a", 100); later.IsZero() {
+		if _, later, _ := gs.enter(t.Context(), "a", 100, time.Time{}); later.IsZero() {
 			t.Fatal("a probe that failed has made room for another")
 		}
 		leaves[1](provider.ErrDeclined)
-		if _, later, err := gs.enter(t.Context(), "a", 100); !later.IsZero() || err != nil {
+		if _, later, err := gs.enter(t.Context(), "a", 100, time.Time{}); !later.IsZero() || err != nil {
 			t.Fatal(later, err)
 		}
 	})
@@ -103,7 +103,7 @@ func TestAPaymentThatHasNoAnswerDoesNotStandForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs := testGates()
 		ask := func(err error) bool {
-			leave, later, _ := gs.enter(t.Context(), "a", 100)
+			leave, later, _ := gs.enter(t.Context(), "a", 100, time.Time{})
 			if !later.IsZero() {
 				return false
 			}
@@ -128,13 +128,57 @@ func TestAPaymentThatHasNoAnswerDoesNotStandForAll(t *testing.T) {
 	})
 }
 
+// TestPaymentsThatFailByThemselvesDoNotKeepTheBreakerOpen: once the provider has
+// answered for another payment, those that failed before it are asked about on
+// their own schedule, as often as they fail; the breaker still trips on others.
+func TestPaymentsThatFailByThemselvesDoNotKeepTheBreakerOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gs := testGates()
+		ask := func(failingSince time.Time, err error) bool {
+			leave, later, _ := gs.enter(t.Context(), "a", 1000, failingSince)
+			if !later.IsZero() {
+				return false
+			}
+			leave(err)
+			return true
+		}
+		since := time.Now()
+		for range breakAfter - 1 {
+			ask(since, errDown)
+		}
+		time.Sleep(time.Second)
+		ask(time.Time{}, nil)
+		for range 10 * breakAfter {
+			if !ask(since, errDown) {
+				t.Fatal("put off for what is the payments' own failure")
+			}
+		}
+		time.Sleep(time.Second)
+		for range breakAfter {
+			ask(time.Now(), errDown)
+		}
+		if ask(since, errDown) || ask(time.Time{}, nil) {
+			t.Fatal("asked while the provider is left alone")
+		}
+		time.Sleep(firstBreak)
+		for range 10 * probes {
+			if !ask(since, errDown) {
+				t.Fatal("they take no probe's place")
+			}
+		}
+		if !ask(since, nil) || !ask(time.Time{}, errDown) || !ask(time.Time{}, errDown) {
+			t.Fatal("their answer ends the break")
+		}
+	})
+}
+
 // TestCallsPerSecondAreBounded: beyond the burst of a second's worth, callers
 // wait, and not longer than they may.
 func TestCallsPerSecondAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs, begun := testGates(), time.Now()
 		for range 60 {
-			leave, later, err := gs.enter(t.Context(), "a", 10)
+			leave, later, err := gs.enter(t.Context(), "a", 10, time.Time{})
 			if err != nil || !later.IsZero() {
 				t.Fatal(later, err)
 			}
@@ -145,7 +189,7 @@ func TestCallsPerSecondAreBounded(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if _, _, err := gs.enter(ctx, "a", 10); err == nil {
+		if _, _, err := gs.enter(ctx, "a", 10, time.Time{}); err == nil {
 			t.Fatal("waited longer than its context")
 		}
 	})

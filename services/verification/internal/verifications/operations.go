@@ -23,7 +23,7 @@ func (vs *Verifications) send(ctx context.Context, doc *due.Leased[verification.
 	if call == nil {
 		return vs.wasSent(ctx, doc, t, opID, verification.SentOutcome{ByHand: true, Problem: errNoRole.Error()})
 	}
-	leave, later, err := vs.gates.enter(ctx, doc.Body.Account, t.rate)
+	leave, later, err := vs.gates.enter(ctx, doc.Body.Account, t.rate, doc.Body.FailingSince)
 	if err != nil || !later.IsZero() {
 		return vs.putOff(ctx, doc, later, err)
 	}

@@ -203,7 +203,7 @@ func (vs *Verifications) work(ctx context.Context, doc *due.Leased[verification.
 	if terms.statuser == nil {
 		return vs.noAnswer(ctx, doc, terms, errors.New("the provider has no status API"))
 	}
-	leave, later, err := vs.gates.enter(ctx, doc.Body.Account, terms.rate)
+	leave, later, err := vs.gates.enter(ctx, doc.Body.Account, terms.rate, doc.Body.FailingSince)
 	if err != nil || !later.IsZero() {
 		return vs.putOff(ctx, doc, later, err)
 	}
