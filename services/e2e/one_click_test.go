@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,11 +14,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"quittance/pkg/id"
 	"quittance/pkg/testkit"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
+	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
 	"quittance/services/sandbox/client"
 	"quittance/services/standalone"
 )
@@ -60,12 +63,7 @@ func TestS1OneClick(t *testing.T) {
 	const choice = "saved:" + standalone.DemoAccount
 	second := w.orderOf("ada", item("notepad", 1))
 	visit := w.pay(second, client.Pay{Method: choice})
-	var token string
-	for _, address := range visit.URLs {
-		if u, err := url.Parse(address); err == nil && strings.HasSuffix(u.Path, "/startorder") {
-			token = u.Query().Get("oneClickToken")
-		}
-	}
+	token := tokenSent(visit)
 	if token == "" {
 		t.Fatalf("visited %v", visit.URLs)
 	}
@@ -89,6 +87,60 @@ func TestS1OneClick(t *testing.T) {
 	w.pay(third, client.Pay{})
 	w.awaitDelivered(third.GetId())
 	forgotten(false)
+}
+
+// TestS5ATokenThatNobodySigned: a token that somebody puts into a made-up postback,
+// or in the place of the one that the vendor has signed, is refused with all
+// the rest, and the vendor's own is the one that pays the next time.
+func TestS5ATokenThatNobodySigned(t *testing.T) {
+	w := start(t, setup{config: func(c *standalone.Config) { c.ReturnWait = 300 * time.Millisecond }})
+	const planted = "a-token-somebody-made-up"
+	first := w.orderOf("ada", item("notepad", 1))
+	a := w.startCards(first)
+	visit := w.payAtProvider(a, map[string]string{"fault.dropPostback": "on", "fault.noRefund": "on", "fault.status": string(client.StatusDown)})
+	swapped, err := url.ParseQuery(dataBack(t, visit))
+	if err != nil || swapped.Get("oneClickToken") == "" {
+		t.Fatalf("%v %v", swapped, err)
+	}
+	swapped.Set("oneClickToken", planted)
+	added, err := url.ParseQuery(dataBack(t, visit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	added.Add("oneClickToken", planted)
+	for _, data := range []url.Values{
+		swapped, added,
+		{"referenceID": {a.GetReference()}, "saleID": {"1"}, "signature": {strings.Repeat("0", 64)}, "oneClickToken": {planted}},
+	} {
+		if status, body := get(t, w.edge+"/callbacks/flexpay/"+standalone.DemoAccount+"?"+data.Encode()); status != http.StatusInternalServerError || body != "ERROR - Invalid signature!" {
+			t.Errorf("%v is answered %d %q", data, status, body)
+		}
+	}
+	if err := w.sandbox.SetFault(t.Context(), a.GetReference(), client.Faults{}); err != nil {
+		t.Fatal(err)
+	}
+	retried(w, w.verifications.VerifyNow, &verificationv1.VerifyNowRequest{AttemptId: a.GetId()})
+	w.awaitDelivered(first.GetId())
+	testkit.Eventually(t, patience, func() error {
+		if saved := retried(w, w.payments.ListSavedPayments, &paymentv1.ListSavedPaymentsRequest{UserId: "ada"}); len(saved.GetSavedPayments()) != 1 {
+			return fmt.Errorf("saved %v", saved)
+		}
+		return nil
+	})
+	again := w.pay(w.orderOf("ada", item("notepad", 1)), client.Pay{Method: "saved:" + standalone.DemoAccount})
+	if sent := tokenSent(again); sent == "" || sent == planted {
+		t.Fatalf("the vendor is sent token %q", sent)
+	}
+}
+
+// tokenSent is the one-click token with which a browser was sent to the vendor.
+func tokenSent(visit client.Visit) string {
+	for _, address := range visit.URLs {
+		if u, err := url.Parse(address); err == nil && strings.HasSuffix(u.Path, "/startorder") {
+			return u.Query().Get("oneClickToken")
+		}
+	}
+	return ""
 }
 
 // unreadable fails if a secret is in any file of these directories; the

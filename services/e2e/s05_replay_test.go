@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,15 +46,7 @@ func TestP1S5SignedDataInTheWrongPlace(t *testing.T) {
 	if status, body := get(t, edge+ours.Encode()); status != http.StatusInternalServerError || body != "ERROR - Invalid signature!" {
 		t.Errorf("our own request as a callback is answered %d %q", status, body)
 	}
-	back := ""
-	for _, u := range visit.URLs {
-		if strings.Contains(u, "/return/") {
-			_, back, _ = strings.Cut(u, "?")
-		}
-	}
-	if back == "" {
-		t.Fatalf("the browser did not come back: %v", visit.URLs)
-	}
+	back := dataBack(t, visit)
 	// It says nothing untrue, so it is taken for what it is: a hint to ask.
 	if status, body := get(t, edge+back); status != http.StatusOK || body != "OK" {
 		t.Errorf("the data of the return as a callback is answered %d %q", status, body)
@@ -62,6 +55,19 @@ func TestP1S5SignedDataInTheWrongPlace(t *testing.T) {
 		return o.GetPaymentState() == unpaid && o.GetPaymentProblem() != ""
 	})
 	w.untouched(o.GetId())
+}
+
+// dataBack is what a provider has signed and sent back with the browser.
+func dataBack(t *testing.T, visit client.Visit) string {
+	t.Helper()
+	for _, u := range slices.Backward(visit.URLs) {
+		if strings.Contains(u, "/return/") {
+			_, data, _ := strings.Cut(u, "?")
+			return data
+		}
+	}
+	t.Fatalf("the browser did not come back: %v", visit.URLs)
+	return ""
 }
 
 func get(t *testing.T, address string) (int, string) {
