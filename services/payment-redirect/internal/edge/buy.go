@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -116,13 +118,20 @@ func (p *Pages) session(r *http.Request) (*docstore.Doc[session.Session], error)
 	return doc, nil
 }
 
-// lost answers for a session that can't be read: most often, it is over.
+// lost answers for a session that can't be read or kept: most often, it is over.
+// Else the page has what the browser sent, and sends it again.
 func (p *Pages) lost(w http.ResponseWriter, r *http.Request, err error) {
 	if fault.KindOf(err) == fault.KindNotFound {
 		p.say(w, r, http.StatusNotFound, saySessionOver, page{})
 		return
 	}
-	p.fail(w, r, err)
+	again := page{Again: keep(r, p.buyPath(r.PathValue("session")))}
+	for _, name := range slices.Sorted(maps.Keys(r.PostForm)) {
+		for _, value := range r.PostForm[name] {
+			again.Sent = append(again.Sent, pageFact{name, value})
+		}
+	}
+	p.failOr(w, r, err, again)
 }
 
 // buy shows the checkout page, or where its order is.
@@ -157,7 +166,7 @@ func (p *Pages) change(w http.ResponseWriter, r *http.Request) {
 	}
 	m, err := p.checkout.Reference.Merchant(r.Context(), doc.Body.Merchant)
 	if err != nil {
-		p.fail(w, r, err)
+		p.lost(w, r, err)
 		return
 	}
 	locale, now := languageOf(r, nil).Tag(), p.sessions.Now()
@@ -183,7 +192,7 @@ func (p *Pages) change(w http.ResponseWriter, r *http.Request) {
 	})
 	switch {
 	case err != nil:
-		p.fail(w, r, missing(err, "session"))
+		p.lost(w, r, missing(err, "session"))
 	case doc.Body.Placed != nil:
 		p.goOn(w, r, doc)
 	case len(wrong) > 0:

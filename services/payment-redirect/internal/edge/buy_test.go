@@ -3,10 +3,13 @@ package edge_test
 import (
 	"context"
 	"fmt"
+	"html"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -365,4 +368,30 @@ func FuzzCheckoutLink(f *testing.F) {
 			w.shows(w.get(to), http.StatusOK, "</html>")
 		}
 	})
+}
+
+// TestTheCheckoutFormIsSentAgain: the page about a store that is down has all that
+// was entered, sends it again, and the order is the one that was asked for.
+func TestTheCheckoutFormIsSentAgain(t *testing.T) {
+	w := newShop(t)
+	page := w.visit("/checkout/acme/editor")
+	form := good()
+	form.Set("name", `"><b>Ada & Bob`)
+	w.storeDown.Store(true)
+	rec := w.post(page, form)
+	w.shows(rec, http.StatusServiceUnavailable, "Nothing is lost", `<form method="post" action="`+page+`">`, "Try again")
+	if strings.Contains(rec.Body.String(), "<b>Ada") {
+		t.Errorf("what was entered is markup:\n%s", rec.Body)
+	}
+	kept := url.Values{}
+	for _, field := range regexp.MustCompile(`type="hidden" name="([^"]*)" value="([^"]*)"`).FindAllStringSubmatch(rec.Body.String(), -1) {
+		kept.Add(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
+	}
+	if !maps.EqualFunc(kept, form, slices.Equal) {
+		t.Fatalf("kept %v of %v", kept, form)
+	}
+	w.storeDown.Store(false)
+	if o := w.ordered(page, kept); o.GetCustomer().GetName() != form.Get("name") {
+		t.Errorf("%v", o)
+	}
 }

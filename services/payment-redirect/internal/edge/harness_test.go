@@ -11,6 +11,7 @@ package edge_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,6 +72,15 @@ type world struct {
 	bus      *watched
 	handler  http.Handler
 	clerk    clerk
+	// storeDown: the store refuses everything.
+	storeDown atomic.Bool
+}
+
+func (w *world) faults(string, string, string) memory.Fault {
+	if w.storeDown.Load() {
+		return memory.Fault{Before: errors.New("store is down")}
+	}
+	return memory.Fault{}
 }
 
 func newWorld(t testing.TB) *world {
@@ -82,7 +93,7 @@ func newWorld(t testing.TB) *world {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w.bus = &watched{Bus: busmemory.New(busmemory.Config{})}
 	base, err := service.New(t.Context(), "payment", service.Deps{
-		Engine: memory.New(), Bus: w.bus, Log: quiet, Keyring: w.keys, Now: time.Now,
+		Engine: memory.New(memory.WithFaults(w.faults)), Bus: w.bus, Log: quiet, Keyring: w.keys, Now: time.Now,
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
 	})
 	if err != nil {

@@ -112,7 +112,7 @@ func reached(o *orderv1.Order) bool {
 func (p *Pages) resend(w http.ResponseWriter, r *http.Request) {
 	o, err := p.byToken(r)
 	if err != nil {
-		p.fail(w, r, err)
+		p.failOr(w, r, err, page{Again: keep(r, p.path("/orders/"+r.PathValue("token")))}) // the button is there
 		return
 	}
 	said := "resent"

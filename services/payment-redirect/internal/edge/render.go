@@ -33,15 +33,17 @@ type page struct {
 	Refresh int
 	face
 
-	Lines                      []pageLine
-	Discount, DiscountCode     string
-	Total                      string
-	Sums                       []pageFact
-	OrderID                    string
-	Methods                    []pageMethod
-	Key, Seen                  string
-	Action                     string
-	Fields                     map[string]string
+	Lines                  []pageLine
+	Discount, DiscountCode string
+	Total                  string
+	Sums                   []pageFact
+	OrderID                string
+	Methods                []pageMethod
+	Key, Seen              string
+	Action                 string
+	Fields                 map[string]string
+	// Sent are the fields that are sent Again.
+	Sent                       []pageFact
 	Open                       *openAttempt
 	Transfer                   *transfer
 	ToShop, ToPay, ToOrder     string
@@ -130,7 +132,17 @@ func (p *page) tell(s situation) {
 }
 
 // fail writes the page for an error; the log line of the request gets all of it.
+// If it may go away, the page leads to the same address again.
 func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
+	again := r.URL.EscapedPath()
+	if r.URL.RawQuery != "" {
+		again += "?" + r.URL.RawQuery
+	}
+	p.failOr(w, r, err, page{Again: p.path(again)})
+}
+
+// failOr is fail where the same address is not the way to try again.
+func (p *Pages) failOr(w http.ResponseWriter, r *http.Request, err error, again page) {
 	web.Annotate(r.Context(), slog.Any("problem", err))
 	var large *http.MaxBytesError
 	switch {
@@ -142,10 +154,6 @@ func (p *Pages) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p.say(w, r, http.StatusBadRequest, sayUnreadable, page{})
 	default:
 		w.Header().Set("Retry-After", "5")
-		again := r.URL.EscapedPath()
-		if r.URL.RawQuery != "" {
-			again += "?" + r.URL.RawQuery
-		}
-		p.say(w, r, http.StatusServiceUnavailable, sayUnavailable, page{Again: p.path(again)})
+		p.say(w, r, http.StatusServiceUnavailable, sayUnavailable, again)
 	}
 }

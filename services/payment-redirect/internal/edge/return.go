@@ -38,7 +38,12 @@ func (p *Pages) returned(failure bool) http.Handler {
 		}
 		a, err := p.record(w, r, failure)
 		if err != nil {
-			p.fail(w, r, err)
+			// A form is as good as an address here, and a link can lead on to the shop.
+			again := p.path(r.URL.EscapedPath())
+			if brought := r.Form.Encode(); brought != "" {
+				again += "?" + brought
+			}
+			p.failOr(w, r, err, page{Again: again})
 			return
 		}
 		p.onwards(w, r, a)

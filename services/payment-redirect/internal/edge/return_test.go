@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -233,4 +234,27 @@ func FuzzReturn(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAPostedReturnIsKept: what a provider's form brought while the store is down
+// is in the address that leads on.
+func TestAPostedReturnIsKept(t *testing.T) {
+	w := newWorld(t)
+	o, _ := w.orders.add()
+	a := w.start(o.GetId(), post)
+	address := "/return/" + a.GetId()
+	w.storeDown.Store(true)
+	w.shows(w.post(address+"?x=1", url.Values{"ref": {"r1"}}), http.StatusServiceUnavailable, "Nothing is lost", `href="`+address+`?ref=r1&amp;x=1"`)
+	w.storeDown.Store(false)
+	w.pay(o)
+	w.leads(w.get(address+"?ref=r1&x=1"), back(o, "success"))
+}
+
+// TestResendTriedAgain leads to the page that has the button.
+func TestResendTriedAgain(t *testing.T) {
+	w := newWorld(t)
+	o, _ := w.orders.add()
+	w.orders.change(func() { w.orders.down = true })
+	token := path.Base(o.GetPayUrl())
+	w.shows(w.post("/orders/"+token+"/resend", nil), http.StatusServiceUnavailable, `href="/orders/`+token+`"`)
 }
