@@ -65,6 +65,6 @@ func (v *Verification) Unaskable(reference, problem string, now time.Time) {
 // Park stops asking until somebody brings what is missing: without it, asking
 // again is pointless. The attempt stays open and says why.
 func (v *Verification) Park(problem string, now time.Time) {
-	v.LastAsked, v.Problem, v.NextAsk, v.Parked = now, problem, time.Time{}, true
+	v.LastAsked, v.Prompted, v.Problem, v.NextAsk, v.Parked = now, false, problem, time.Time{}, true
 	v.unanswered(now)
 }

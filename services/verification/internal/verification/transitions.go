@@ -85,8 +85,10 @@ func (v *Verification) prompt(at time.Time, gap time.Duration) bool {
 	if soonest := v.LastAsked.Add(gap); at.Before(soonest) {
 		at = soonest
 	}
+	urgent := v.Urgent()
+	v.Prompted = true
 	if !v.NextAsk.IsZero() && !v.NextAsk.After(at) {
-		return false
+		return !urgent
 	}
 	v.NextAsk = at
 	return true
@@ -155,7 +157,7 @@ const (
 
 // NoAnswer notes that the provider could not be asked.
 func (v *Verification) NoAnswer(problem string, s Schedule, now time.Time) (changed bool) {
-	v.LastAsked, v.Problem = now, problem
+	v.LastAsked, v.Prompted, v.Problem = now, false, problem
 	if v.Failures++; v.Failures == 1 {
 		v.FailingSince = now
 	}
@@ -165,9 +167,11 @@ func (v *Verification) NoAnswer(problem string, s Schedule, now time.Time) (chan
 }
 
 // PutOff puts a question, or the sending of an operation, off to a time: the
-// provider's account is at its limit, or seems to be down.
+// provider's account is at its limit, or, which is a problem, seems to be down.
 func (v *Verification) PutOff(at time.Time, problem string, now time.Time) {
-	v.Problem = problem
+	if problem != "" {
+		v.Problem = problem
+	}
 	if op := v.OperationDue(now); op != nil {
 		op.Next = at
 	}
@@ -179,7 +183,7 @@ func (v *Verification) PutOff(at time.Time, problem string, now time.Time) {
 // Answer merges an answer of the provider and reports whether the facts
 // changed. The callbacks that waited for it have their answer.
 func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool) {
-	v.LastAsked, v.Problem, v.Failures, v.FailingSince = now, "", 0, time.Time{}
+	v.LastAsked, v.Prompted, v.Problem, v.Failures, v.FailingSince = now, false, "", 0, time.Time{}
 	v.Asked++
 	if v.otherTransaction(a) {
 		v.unanswered(now)

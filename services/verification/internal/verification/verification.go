@@ -75,6 +75,8 @@ type Verification struct {
 	// NextAsk is when the provider is asked next, zero for not any more.
 	NextAsk   time.Time `json:"next_ask,omitzero"`
 	LastAsked time.Time `json:"last_asked,omitzero"`
+	// Prompted: something has happened since, so that it is asked before others.
+	Prompted bool `json:"prompted,omitempty"`
 	// Asked counts answered questions, Failures those unanswered in a row.
 	Asked    int    `json:"asked,omitempty"`
 	Failures int    `json:"failures,omitempty"`
@@ -151,6 +153,12 @@ func (v *Verification) AskDue(now time.Time) bool {
 		return true
 	}
 	return !v.NextAsk.IsZero() && !v.NextAsk.After(now)
+}
+
+// Urgent: somebody waits for the answer, or something has happened, so that this
+// question comes before those that are asked by the schedule only.
+func (v *Verification) Urgent() bool {
+	return v.Prompted || v.Asked+v.Failures == 0 || v.current() != nil
 }
 
 // SendDue is the operation to be sent to the provider now, empty if there is

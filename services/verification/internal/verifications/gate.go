@@ -24,6 +24,9 @@ const (
 	probes = 5
 	// probePause is how much later others come back while these probe.
 	probePause = 2 * time.Second
+	// crowded is how much later a question that nobody waits for comes back while
+	// half of the account's rate or more is taken.
+	crowded = 15 * time.Second
 	// hintRate is how many questions a second unsigned callbacks may cause per
 	// account, and hintBurst how many at once; the rest waits, at most hintWait.
 	hintRate  = 2
@@ -52,6 +55,9 @@ type gate struct {
 	answered time.Time
 }
 
+// silent is the problem of a question that waits for the end of a break.
+const silent = "the provider does not answer: asked again later"
+
 // errNotAsked is how a call left whose turn did not come in time.
 var errNotAsked = errors.New("not asked")
 
@@ -62,42 +68,59 @@ func newGates(now func() time.Time, log *slog.Logger) *gates {
 func (gs *gates) of(account string) *gate {
 	g := gs.byAccount[account]
 	if g == nil {
-		g = &gate{calls: rate.NewLimiter(0, 1), hints: rate.NewLimiter(hintRate, hintBurst)}
+		g = &gate{hints: rate.NewLimiter(hintRate, hintBurst)}
 		gs.byAccount[account] = g
 	}
 	return g
 }
 
+// call is what a gate knows of a call.
+type call struct {
+	// failingSince is when its payment first had no answer, zero for never.
+	failingSince time.Time
+	// urgent: somebody waits for it.
+	urgent bool
+}
+
+// wait says when to come back, and why if that is a problem.
+type wait struct {
+	until   time.Time
+	problem string
+}
+
 // enter waits for the account's turn, at most perSecond of them. While its
-// breaker is open, later says when to come back; otherwise leave must be called
-// with the call's error. A payment that has failed since before the provider last
-// answered for another one (failingSince, zero for never) fails by itself: it
+// breaker is open, or others come first, later says when to come back; otherwise
+// leave must be called with the call's error. A payment that has failed since before the provider last
+// answered for another one fails by itself: it
 // tells nothing about the account, so that a few hundred of them don't keep its
 // breaker open for each other.
-func (gs *gates) enter(ctx context.Context, account string, perSecond int, failingSince time.Time) (leave func(error), later time.Time, err error) {
+func (gs *gates) enter(ctx context.Context, account string, perSecond int, c call) (leave func(error), later *wait, err error) {
 	gs.mu.Lock()
 	g, now := gs.of(account), gs.now()
-	byItself := !failingSince.IsZero() && failingSince.Before(g.answered)
-	g.calls.SetLimit(rate.Limit(perSecond))
-	g.calls.SetBurst(perSecond)
+	byItself := !c.failingSince.IsZero() && c.failingSince.Before(g.answered)
+	if g.calls == nil || g.calls.Burst() != perSecond { // new, or set otherwise
+		g.calls = rate.NewLimiter(rate.Limit(perSecond), perSecond)
+	}
 	switch {
 	case now.Before(g.openUntil):
-		later = g.openUntil
+		later = &wait{g.openUntil, silent}
 	case !byItself && g.failures >= breakAfter && g.underWay+g.failed >= probes:
-		later = now.Add(probePause)
-	}
-	if later.IsZero() && !byItself {
+		later = &wait{now.Add(probePause), silent}
+	case !c.urgent && g.calls.TokensAt(now) < float64(perSecond)/2:
+		later = &wait{until: now.Add(crowded)}
+	case !byItself:
 		g.underWay++
 	}
+	calls := g.calls
 	gs.mu.Unlock()
-	if !later.IsZero() {
+	if later != nil {
 		return nil, later, nil
 	}
-	if err := g.calls.Wait(ctx); err != nil {
+	if err := calls.Wait(ctx); err != nil {
 		gs.left(account, g, byItself, errNotAsked)
-		return nil, time.Time{}, err
+		return nil, nil, err
 	}
-	return func(err error) { gs.left(account, g, byItself, err) }, time.Time{}, nil
+	return func(err error) { gs.left(account, g, byItself, err) }, nil, nil
 }
 
 // left notes how a call went. A provider that declines has answered, and one

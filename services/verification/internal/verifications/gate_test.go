@@ -22,13 +22,13 @@ func TestABrokenAccountIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs, begun, calls := testGates(), time.Now(), 0
 		down := true
-		call := func(account string) time.Time {
-			leave, later, err := gs.enter(t.Context(), account, 100, time.Time{})
+		ask := func(account string) time.Time {
+			leave, later, err := gs.enter(t.Context(), account, 100, call{urgent: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !later.IsZero() {
-				return later
+			if later != nil {
+				return later.until
 			}
 			calls++
 			if down && account == "a" {
@@ -39,8 +39,8 @@ func TestABrokenAccountIsLeftAlone(t *testing.T) {
 			return time.Time{}
 		}
 		for time.Since(begun) < 10*time.Minute {
-			if later := call("a"); !later.IsZero() {
-				if !call("b").IsZero() {
+			if later := ask("a"); !later.IsZero() {
+				if !ask("b").IsZero() {
 					t.Fatal("another account is put off")
 				}
 				calls--
@@ -52,11 +52,11 @@ func TestABrokenAccountIsLeftAlone(t *testing.T) {
 			t.Fatalf("%d calls in ten minutes", calls)
 		}
 		down = false
-		for !call("a").IsZero() {
+		for !ask("a").IsZero() {
 			time.Sleep(time.Second)
 		}
 		for range 50 {
-			if !call("a").IsZero() {
+			if !ask("a").IsZero() {
 				t.Fatal("put off after it answered")
 			}
 		}
@@ -68,7 +68,7 @@ func TestAFewProbeWhileTheOthersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs := testGates()
 		for range breakAfter {
-			leave, _, err := gs.enter(t.Context(), "a", 100, time.Time{})
+			leave, _, err := gs.enter(t.Context(), "a", 100, call{urgent: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -77,21 +77,21 @@ func TestAFewProbeWhileTheOthersWait(t *testing.T) {
 		time.Sleep(firstBreak)
 		var leaves []func(error)
 		for range probes {
-			leave, later, err := gs.enter(t.Context(), "a", 100, time.Time{})
-			if err != nil || !later.IsZero() {
+			leave, later, err := gs.enter(t.Context(), "a", 100, call{urgent: true})
+			if err != nil || later != nil {
 				t.Fatal(later, err)
 			}
 			leaves = append(leaves, leave)
 		}
-		if _, later, _ := gs.enter(t.Context(), "a", 100, time.Time{}); later.IsZero() {
+		if _, later, _ := gs.enter(t.Context(), "a", 100, call{urgent: true}); later == nil {
 			t.Fatal("too many probe at once")
 		}
 		leaves[0](errDown)
-		if _, later, _ := gs.enter(t.Context(), "a", 100, time.Time{}); later.IsZero() {
+		if _, later, _ := gs.enter(t.Context(), "a", 100, call{urgent: true}); later == nil {
 			t.Fatal("a probe that failed has made room for another")
 		}
 		leaves[1](provider.ErrDeclined)
-		if _, later, err := gs.enter(t.Context(), "a", 100, time.Time{}); !later.IsZero() || err != nil {
+		if _, later, err := gs.enter(t.Context(), "a", 100, call{urgent: true}); later != nil || err != nil {
 			t.Fatal(later, err)
 		}
 	})
@@ -103,8 +103,8 @@ func TestAPaymentThatHasNoAnswerDoesNotStandForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs := testGates()
 		ask := func(err error) bool {
-			leave, later, _ := gs.enter(t.Context(), "a", 100, time.Time{})
-			if !later.IsZero() {
+			leave, later, _ := gs.enter(t.Context(), "a", 100, call{urgent: true})
+			if later != nil {
 				return false
 			}
 			leave(err)
@@ -135,8 +135,8 @@ func TestPaymentsThatFailByThemselvesDoNotKeepTheBreakerOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs := testGates()
 		ask := func(failingSince time.Time, err error) bool {
-			leave, later, _ := gs.enter(t.Context(), "a", 1000, failingSince)
-			if !later.IsZero() {
+			leave, later, _ := gs.enter(t.Context(), "a", 1000, call{failingSince, true})
+			if later != nil {
 				return false
 			}
 			leave(err)
@@ -172,14 +172,60 @@ func TestPaymentsThatFailByThemselvesDoNotKeepTheBreakerOpen(t *testing.T) {
 	})
 }
 
+// TestUrgentQuestionsComeFirst: questions by the schedule take what the urgent
+// ones leave of the account's rate, and all of it if they leave that.
+func TestUrgentQuestionsComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gs := testGates()
+		ask := func(urgent bool) bool {
+			leave, later, err := gs.enter(t.Context(), "a", 10, call{urgent: urgent})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if later != nil {
+				if later.problem != "" || later.until.Sub(time.Now()) != crowded {
+					t.Fatalf("%+v", later)
+				}
+				return false
+			}
+			leave(nil)
+			return true
+		}
+		routine := 0
+		for range 1000 {
+			if ask(false) {
+				routine++
+			}
+		}
+		if routine != 6 { // of a burst of ten
+			t.Errorf("%d questions by the schedule at once", routine)
+		}
+		begun := time.Now()
+		for range 100 {
+			if ask(true); ask(false) {
+				t.Fatal("a question by the schedule comes before one that somebody waits for")
+			}
+		}
+		if took := time.Since(begun); took > 10*time.Second {
+			t.Errorf("100 urgent questions took %v at 10 a second", took)
+		}
+		for time.Sleep(time.Second); ask(false); time.Sleep(100 * time.Millisecond) {
+			if routine++; routine == 100 {
+				return
+			}
+		}
+		t.Error("the schedule doesn't get the rate that nobody else takes")
+	})
+}
+
 // TestCallsPerSecondAreBounded: beyond the burst of a second's worth, callers
 // wait, and not longer than they may.
 func TestCallsPerSecondAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gs, begun := testGates(), time.Now()
 		for range 60 {
-			leave, later, err := gs.enter(t.Context(), "a", 10, time.Time{})
-			if err != nil || !later.IsZero() {
+			leave, later, err := gs.enter(t.Context(), "a", 10, call{urgent: true})
+			if err != nil || later != nil {
 				t.Fatal(later, err)
 			}
 			leave(nil)
@@ -189,7 +235,7 @@ func TestCallsPerSecondAreBounded(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if _, _, err := gs.enter(ctx, "a", 10, time.Time{}); err == nil {
+		if _, _, err := gs.enter(ctx, "a", 10, call{urgent: true}); err == nil {
 			t.Fatal("waited longer than its context")
 		}
 	})

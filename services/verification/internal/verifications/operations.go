@@ -19,12 +19,12 @@ var errNoRole = errors.New("the provider can't do it through its API: do it ther
 // it does, so that after a crash the provider is asked first: nothing is given
 // back twice.
 func (vs *Verifications) send(ctx context.Context, doc *due.Leased[verification.Verification], t Terms, opID string) error {
-	call := t.call(doc.Body.Operation(opID).Kind)
-	if call == nil {
+	execute := t.call(doc.Body.Operation(opID).Kind)
+	if execute == nil {
 		return vs.wasSent(ctx, doc, t, opID, verification.SentOutcome{ByHand: true, Problem: errNoRole.Error()})
 	}
-	leave, later, err := vs.gates.enter(ctx, doc.Body.Account, t.rate, doc.Body.FailingSince)
-	if err != nil || !later.IsZero() {
+	leave, later, err := vs.gates.enter(ctx, doc.Body.Account, t.rate, call{doc.Body.FailingSince, true})
+	if err != nil || later != nil {
 		return vs.putOff(ctx, doc, later, err)
 	}
 	goes := false
@@ -42,7 +42,7 @@ func (vs *Verifications) send(ctx context.Context, doc *due.Leased[verification.
 			return vs.Tell(ch, v, t)
 		})
 	}
-	err = vs.execute(ctx, t, call, &doc.Body, opID)
+	err = vs.execute(ctx, t, execute, &doc.Body, opID)
 	leave(err)
 	out := verification.SentOutcome{Unasked: !t.Askable()}
 	if err != nil {

@@ -203,8 +203,8 @@ func (vs *Verifications) work(ctx context.Context, doc *due.Leased[verification.
 	if terms.statuser == nil {
 		return vs.noAnswer(ctx, doc, terms, errors.New("the provider has no status API"))
 	}
-	leave, later, err := vs.gates.enter(ctx, doc.Body.Account, terms.rate, doc.Body.FailingSince)
-	if err != nil || !later.IsZero() {
+	leave, later, err := vs.gates.enter(ctx, doc.Body.Account, terms.rate, call{doc.Body.FailingSince, doc.Body.Urgent()})
+	if err != nil || later != nil {
 		return vs.putOff(ctx, doc, later, err)
 	}
 	report, err := vs.ask(ctx, terms, &doc.Body)
@@ -236,12 +236,12 @@ func (vs *Verifications) noAnswer(ctx context.Context, doc *due.Leased[verificat
 }
 
 // putOff comes back to a document when its account's gate may be open again.
-func (vs *Verifications) putOff(ctx context.Context, doc *due.Leased[verification.Verification], at time.Time, err error) error {
+func (vs *Verifications) putOff(ctx context.Context, doc *due.Leased[verification.Verification], later *wait, err error) error {
 	if err != nil {
 		return err // our own time is over: the lease's end brings it back
 	}
 	return doc.Finish(ctx, func(v *verification.Verification, _ *docstore.Change) error {
-		v.PutOff(at, "the provider does not answer: asked again later", vs.Now())
+		v.PutOff(later.until, later.problem, vs.Now())
 		return nil
 	})
 }
