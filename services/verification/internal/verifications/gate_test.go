@@ -183,7 +183,7 @@ func TestUrgentQuestionsComeFirst(t *testing.T) {
 				t.Fatal(err)
 			}
 			if later != nil {
-				if later.problem != "" || later.until.Sub(time.Now()) != crowded {
+				if later.problem != "" || time.Until(later.until) != crowded {
 					t.Fatalf("%+v", later)
 				}
 				return false
