@@ -72,6 +72,10 @@ ferret: ## the MongoDB engine on FerretDB, a module of its own (large dependenci
 simulate: ## whole histories in virtual time: SIMULATE='-histories 5000 -seed 1', or '-duration 10m'; one alone, step by step: '-histories 1 -seed N'
 	$(GO) test -v -count=1 -timeout 0 -run '^TestSimulate$$' ./services/simulation $(SIMULATE)
 
+.PHONY: chaos
+chaos: ## CHAOS (4m) of faults of SEED (1) in everything that can fail, two replicas of each service, then the promises are checked
+	cd services && $(GO) test ./e2e -run 'TestChaos$$' -v -timeout 60m -chaos $(or $(CHAOS),4m) -chaosseed $(or $(SEED),1)
+
 .PHONY: soak
 soak: ## SOAK (2000) orders over all providers, 30 % of the payments with faults of SEED (1); every order must agree with the books
 	cd services && $(GO) test ./e2e -run 'TestSoak$$' -v -timeout 60m -soak $(or $(SOAK),2000) -soakseed $(or $(SEED),1)

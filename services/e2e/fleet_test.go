@@ -34,8 +34,11 @@ type fleet struct {
 // fleetSetup is how a fleet differs from one process per service.
 type fleetSetup struct {
 	replicas int
-	// env gives further settings of a service.
-	env func(program string) []string
+	// env gives further settings of a replica of a service.
+	env func(program string, replica int) []string
+	// between gives the address at which others reach a part at addr, for what
+	// stands between them; nil: the same.
+	between func(part, addr string) string
 }
 
 const (
@@ -84,23 +87,28 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 		t: t, services: map[string][]*process{}, dirs: map[string]string{},
 		grpc: map[string][]string{}, http: map[string][]string{}, internal: map[string][]string{}, before: map[string]*balancer{},
 	}
-	internal := f.internal
+	between := with.between
+	if between == nil {
+		between = func(_, addr string) string { return addr }
+	}
+	reached := map[string][]string{} // internal addresses as others know them
 	for _, name := range fleetNames {
 		f.dirs[name] = t.TempDir()
 		f.services[name] = make([]*process, max(with.replicas, 1))
 		for range f.services[name] {
 			f.grpc[name] = append(f.grpc[name], freeAddr(t))
 			f.http[name] = append(f.http[name], freeAddr(t))
-			internal[name] = append(internal[name], freeAddr(t))
+			f.internal[name] = append(f.internal[name], freeAddr(t))
+			reached[name] = append(reached[name], between(name, f.internal[name][len(f.internal[name])-1]))
 		}
 		f.before[name] = newBalancer(t, f.http[name]...)
 	}
 	natsAddr, sandboxAddr, smtpAddr := freeAddr(t), freeAddr(t), freeAddr(t)
-	smtpHost, smtpPort, _ := strings.Cut(smtpAddr, ":")
-	public, callbacks := "http://"+f.before["payment-redirect"].addr, "http://"+f.before["callback-ingest"].addr
+	smtpHost, smtpPort, _ := strings.Cut(between("mail", smtpAddr), ":")
+	public, callbacks := "http://"+f.before["payment-redirect"].addr, "http://"+between("callbacks", f.before["callback-ingest"].addr)
 	common := []string{
-		"QUITTANCE_NATS_URL=nats://" + natsAddr, "QUITTANCE_ORDER_ADDR=" + strings.Join(internal["order"], ","),
-		"QUITTANCE_DELIVERY_ADDR=" + strings.Join(internal["delivery"], ","),
+		"QUITTANCE_NATS_URL=nats://" + between("bus", natsAddr), "QUITTANCE_ORDER_ADDR=" + strings.Join(reached["order"], ","),
+		"QUITTANCE_DELIVERY_ADDR=" + strings.Join(reached["delivery"], ","),
 		"QUITTANCE_KEYRING=" + seal.Generate(), "QUITTANCE_SERVICE_TOKEN=" + fleetToken,
 		"QUITTANCE_OPERATOR_KEY=" + fleetOperator, "QUITTANCE_PUBLIC_URL=" + public, "QUITTANCE_CALLBACK_URL=" + callbacks,
 		"QUITTANCE_SMTP_HOST=" + smtpHost, "QUITTANCE_SMTP_PORT=" + smtpPort, "QUITTANCE_SMTP_TLS=none",
@@ -123,9 +131,9 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 		for i := range f.grpc[name] {
 			env := append(slices.Clone(common),
 				"QUITTANCE_DATA_DIR="+f.dirs[name], "QUITTANCE_NATS_USER="+natsUser(name), "QUITTANCE_NATS_PASSWORD=password-of-"+natsUser(name),
-				"QUITTANCE_GRPC_ADDR="+f.grpc[name][i], "QUITTANCE_INTERNAL_ADDR="+internal[name][i], "QUITTANCE_HTTP_ADDR="+f.http[name][i])
+				"QUITTANCE_GRPC_ADDR="+f.grpc[name][i], "QUITTANCE_INTERNAL_ADDR="+f.internal[name][i], "QUITTANCE_HTTP_ADDR="+f.http[name][i])
 			if with.env != nil {
-				env = append(env, with.env(name)...)
+				env = append(env, with.env(name, i)...)
 			}
 			starts = append(starts, func() {
 				f.services[name][i] = newProcess(t, "quittance/services/"+name+"/cmd/"+name, "http://"+f.http[name][i]+"/readyz", env)

@@ -60,7 +60,7 @@ func TestS1MongoDBWire(t *testing.T) {
 		t.Skip("no MongoDB: QUITTANCE_TEST_MONGODB_URI is not set, and QUITTANCE_TEST_FERRET is not 1 (make ferret)")
 	}
 	run := id.New("e2e") // databases of this run only
-	w := startProcesses(t, config(""), setup{fleet: fleetSetup{env: func(program string) []string {
+	w := startProcesses(t, config(""), setup{fleet: fleetSetup{env: func(program string, _ int) []string {
 		return []string{"QUITTANCE_MONGO_URI=" + uri, pool, "QUITTANCE_MONGO_DATABASE=" + run + "_" + natsUser(program)}
 	}}})
 	for range 3 {

@@ -26,7 +26,7 @@ func TestMutualTLSBetweenServices(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := startProcesses(t, config(""), setup{fleet: fleetSetup{env: func(program string) []string {
+	w := startProcesses(t, config(""), setup{fleet: fleetSetup{env: func(program string, _ int) []string {
 		return []string{"QUITTANCE_INTERNAL_TLS_DIR=" + filepath.Join(certs, program)}
 	}}})
 	o := w.order(item("notepad", 2))

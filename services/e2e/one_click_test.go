@@ -41,7 +41,7 @@ func TestS1OneClick(t *testing.T) {
 	var logs syncBuffer
 	w := start(t, setup{
 		config: func(c *standalone.Config) { c.Telemetry.Output, c.Telemetry.Level = &logs, slog.LevelDebug },
-		fleet:  fleetSetup{env: func(string) []string { return []string{"QUITTANCE_LOG_LEVEL=debug"} }},
+		fleet:  fleetSetup{env: func(string, int) []string { return []string{"QUITTANCE_LOG_LEVEL=debug"} }},
 	})
 	saved := func(user string) []*paymentv1.SavedPayment {
 		return retried(w, w.payments.ListSavedPayments, &paymentv1.ListSavedPaymentsRequest{UserId: user}).GetSavedPayments()

@@ -19,7 +19,7 @@ import (
 // as a disk does that no longer answers: it takes the locks of SQLite's shared
 // memory, which readers and writers need (sqlite.org/walformat.html, "WAL
 // Locks": bytes 120 to 127).
-func lockStore(t *testing.T, db string) (unlock func()) {
+func lockStore(t testing.TB, db string) (unlock func()) {
 	t.Helper()
 	f, err := os.OpenFile(db+"-shm", os.O_RDWR, 0)
 	if err != nil {
@@ -35,7 +35,7 @@ func lockStore(t *testing.T, db string) (unlock func()) {
 // TestS24CallbackStoreDown: callbacks are acknowledged while the store of
 // callback-ingest is down, their orders are delivered, and nothing is lost. P2.
 func TestS24CallbackStoreDown(t *testing.T) {
-	w := startProcesses(t, config(""), setup{fleet: fleetSetup{env: func(string) []string {
+	w := startProcesses(t, config(""), setup{fleet: fleetSetup{env: func(string, int) []string {
 		return []string{"QUITTANCE_STORE_WAIT=500ms"}
 	}}})
 	w.awaitDelivered(w.inFlight(1)[0])

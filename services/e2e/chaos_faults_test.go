@@ -1,0 +1,254 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"quittance/services/standalone"
+)
+
+// evil is one kind of fault. It does its harm to something that is whole, which
+// busy names, and returns what ends it; nil if there is nothing whole.
+type evil struct {
+	name string
+	// often is how often it comes, in proportion to the others.
+	often int
+	// longest it lasts.
+	longest time.Duration
+	begin   func(d *demon) (undo func())
+}
+
+// evils are all kinds of faults. What the network does to single connections is
+// in links, what a provider does to single payments the customers choose.
+var evils = []evil{
+	{"process killed", 8, 2 * time.Second, (*demon).killProcess},
+	{"process frozen", 6, 5 * time.Second, (*demon).freezeProcess},
+	{"bus restarted", 2, time.Second, func(d *demon) func() { return d.stopBus("restarted") }},
+	{"bus emptied", 1, time.Second, func(d *demon) func() { return d.stopBus("emptied") }},
+	{"bus set back", 1, time.Second, func(d *demon) func() { return d.stopBus("set back") }},
+	{"network cut", 6, 4 * time.Second, func(d *demon) func() { return d.link(func(p *faultProxy, on bool) { p.cut = on }) }},
+	{"network slow", 4, 5 * time.Second, func(d *demon) func() {
+		delay := time.Duration(50+d.dice.IntN(400)) * time.Millisecond
+		return d.link(func(p *faultProxy, on bool) {
+			if p.delay = 0; on {
+				p.delay = delay
+			}
+		})
+	}},
+	{"requests doubled", 4, 5 * time.Second, func(d *demon) func() {
+		return d.link(func(p *faultProxy, on bool) { p.doubled = on }, "bus", "mail")
+	}},
+	{"store stalled", 3, 4 * time.Second, (*demon).stallStore},
+	{"disk full", 3, 3 * time.Second, (*demon).fillDisk},
+	{"mails refused", 2, time.Second, (*demon).refuseMails},
+	{"webhooks refused", 2, time.Second, (*demon).refuseWebhooks},
+}
+
+// demon injects faults, some at a time.
+type demon struct {
+	*chaos
+	dice *rand.Rand
+	busy map[string]bool
+	// older is a copy of the bus's directory, once there is one.
+	older string
+}
+
+// misrule injects faults of the seed for a while, mends everything, and says how
+// many of which kind there were.
+func (c *chaos) misrule(length time.Duration) counts {
+	c.t.Helper()
+	type due struct {
+		at   time.Time
+		name string
+		undo func()
+	}
+	d := &demon{chaos: c, dice: rand.New(rand.NewPCG(*chaosSeed, 1<<62)), busy: map[string]bool{}, older: filepath.Join(c.t.TempDir(), "older")}
+	tally, total := counts{}, 0
+	for _, e := range evils {
+		total += e.often
+	}
+	var under []due
+	mend := func(until time.Time) {
+		slices.SortFunc(under, func(a, b due) int { return a.at.Compare(b.at) })
+		for len(under) > 0 && !under[0].at.After(until) {
+			pause(time.Until(under[0].at))
+			under[0].undo()
+			under = under[1:]
+		}
+	}
+	for end := time.Now().Add(length); time.Now().Before(end); {
+		next := time.Now().Add(time.Duration(d.dice.IntN(1200)) * time.Millisecond)
+		mend(next)
+		pause(time.Until(next))
+		n := d.dice.IntN(total)
+		i := slices.IndexFunc(evils, func(e evil) bool { n -= e.often; return n < 0 })
+		e := evils[i]
+		lasts := time.Duration(d.dice.Int64N(int64(e.longest)))
+		if undo := e.begin(d); undo != nil {
+			tally[e.name]++
+			under = append(under, due{time.Now().Add(lasts), e.name, undo})
+		}
+	}
+	mend(time.Now().Add(time.Hour))
+	c.fleet.nats.ready()
+	c.fleet.ready()
+	return tally
+}
+
+func pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	<-timer.C
+}
+
+// take reserves something that is whole; false if it isn't.
+func (d *demon) take(name string) (free func(), ok bool) {
+	if d.busy[name] {
+		return nil, false
+	}
+	d.busy[name] = true
+	return func() { delete(d.busy, name) }, true
+}
+
+// process picks a replica of a service that is whole.
+func (d *demon) process() (p *process, free func()) {
+	name, i := fleetNames[d.dice.IntN(len(fleetNames))], d.dice.IntN(2)
+	free, ok := d.take(fmt.Sprint(name, i))
+	if !ok {
+		return nil, nil
+	}
+	return d.fleet.services[name][i], free
+}
+
+func (d *demon) killProcess() func() {
+	p, free := d.process()
+	if p == nil {
+		return nil
+	}
+	p.kill()
+	return func() { defer free(); p.start() }
+}
+
+func (d *demon) signal(p *process, s syscall.Signal) {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		d.t.Error(err)
+	}
+}
+
+func (d *demon) freezeProcess() func() {
+	p, free := d.process()
+	if p == nil {
+		return nil
+	}
+	d.signal(p, syscall.SIGSTOP)
+	return func() { defer free(); d.signal(p, syscall.SIGCONT) }
+}
+
+// stopBus stops the NATS server, by SIGKILL as often as in good order, and does
+// something to its directory before it starts again.
+func (d *demon) stopBus(then string) func() {
+	free, ok := d.take("bus")
+	_, err := os.Stat(d.older)
+	if !ok || then == "set back" && err != nil {
+		return nil
+	}
+	bus, dir := d.fleet.nats, d.fleet.natsDir
+	if d.dice.IntN(2) == 0 {
+		bus.kill()
+	} else if err := bus.terminate(); err != nil {
+		d.t.Log("NATS ended: ", err) // it says so of a signal
+	}
+	switch then {
+	case "restarted":
+		if err != nil {
+			d.must(os.CopyFS(d.older, os.DirFS(dir)))
+		}
+	case "emptied":
+		d.must(os.RemoveAll(dir))
+	case "set back":
+		d.must(os.RemoveAll(dir))
+		d.must(os.CopyFS(dir, os.DirFS(d.older)))
+	}
+	return func() { defer free(); bus.start() }
+}
+
+func (d *demon) must(err error) {
+	d.t.Helper()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// link does something to one of the network's links that is whole, not to those
+// of the parts left out.
+func (d *demon) link(do func(p *faultProxy, on bool), not ...string) func() {
+	var parts []string
+	for part := range d.links {
+		if !slices.Contains(not, part) {
+			parts = append(parts, part)
+		}
+	}
+	slices.Sort(parts)
+	part := parts[d.dice.IntN(len(parts))]
+	i := d.dice.IntN(len(d.links[part]))
+	free, ok := d.take(fmt.Sprint("link ", part, i))
+	if !ok {
+		return nil
+	}
+	p := d.links[part][i]
+	p.set(func() { do(p, true) })
+	return func() { defer free(); p.set(func() { do(p, false) }) }
+}
+
+func (d *demon) stallStore() func() {
+	name := fleetNames[d.dice.IntN(len(fleetNames))]
+	files, err := filepath.Glob(filepath.Join(d.fleet.dirs[name], "*.db"))
+	d.must(err)
+	free, ok := d.take("store of " + name)
+	if !ok || len(files) != 1 {
+		return nil
+	}
+	unlock := lockStore(d.t, files[0])
+	return func() { defer free(); unlock() }
+}
+
+// fillDisk lets a process write no file beyond its first bytes, as a full disk
+// does.
+func (d *demon) fillDisk() func() {
+	p, free := d.process()
+	if p == nil {
+		return nil
+	}
+	limit := func(bytes uint64) {
+		was := unix.Rlimit{}
+		if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, nil, &was); err != nil {
+			d.t.Error(err)
+			return
+		}
+		if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: min(bytes, was.Max), Max: was.Max}, nil); err != nil {
+			d.t.Error(err)
+		}
+	}
+	limit(1)
+	return func() { defer free(); limit(unix.RLIM_INFINITY) }
+}
+
+func (d *demon) refuseMails() func() {
+	if err := d.sandbox.RefuseMails(d.t.Context(), 451, 1+d.dice.IntN(5)); err != nil {
+		d.t.Error(err)
+	}
+	return func() {}
+}
+
+func (d *demon) refuseWebhooks() func() {
+	if err := d.sandbox.AnswerWebhooks(d.t.Context(), standalone.DemoEndpoint, 503, 1+d.dice.IntN(10)); err != nil {
+		d.t.Error(err)
+	}
+	return func() {}
+}
