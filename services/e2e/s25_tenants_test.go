@@ -27,7 +27,7 @@ func (w *world) stranger() *world {
 		Id: "stranger", Name: "Stranger", MailFrom: "a@stranger.example",
 	}})
 	key := retried(w, merchants.RotateAPIKey, &orderv1.RotateAPIKeyRequest{MerchantId: "stranger"})
-	s := &world{t: w.t, at: w.at}
+	s := &world{t: w.t, at: w.at, key: seal.Secret(key.GetApiKey())}
 	s.connect(seal.Secret(key.GetApiKey()))
 	return s
 }
