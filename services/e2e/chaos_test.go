@@ -175,7 +175,7 @@ func (c *chaos) judge(begun time.Time) {
 	}
 	ctx := c.t.Context()
 	owners, left, summary := map[string]string{}, ids, map[string]int{}
-	disagree := c.within(chaosPatience, func() error {
+	disagree := slowly(ctx, chaosPatience, func() error {
 		books, err := c.books(ctx, owners)
 		if err != nil {
 			return err
@@ -192,11 +192,11 @@ func (c *chaos) judge(begun time.Time) {
 	}
 	lost := left
 	wrong := map[string]string{}
-	goods := c.within(chaosPatience, func() (err error) {
+	goods := slowly(ctx, chaosPatience, func() (err error) {
 		wrong, err = c.checkGoods(ctx, buyers)
 		return err
 	})
-	events := c.within(chaosPatience, func() error { return c.allEventsArrived(ctx, ids) })
+	events := slowly(ctx, chaosPatience, func() error { return c.allEventsArrived(ctx, ids) })
 	c.t.Logf("all settled %v after the begin: %v", time.Since(begun).Round(time.Second), summary)
 	c.t.Logf("orders %d, lost %d, doubled or wrong %d", len(ids), len(lost), len(wrong))
 	if err := errors.Join(disagree, goods, events); err != nil {
@@ -205,13 +205,6 @@ func (c *chaos) judge(begun time.Time) {
 	for _, orderID := range slices.Concat(lost, slices.Collect(maps.Keys(wrong)))[:min(5, len(lost)+len(wrong))] {
 		c.story(orderID)
 	}
-}
-
-// within repeats check until it is content, and returns its last error else.
-func (c *chaos) within(patience time.Duration, check func() error) error {
-	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
-	defer cancel()
-	return again(ctx, check)
 }
 
 // checkGoods compares, for the one order of each buyer, what the merchant sees

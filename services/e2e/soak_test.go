@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"quittance/pkg/id"
-	"quittance/pkg/testkit"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	paymentv1 "quittance/proto/gen/go/quittance/payment/v1"
 	verificationv1 "quittance/proto/gen/go/quittance/verification/v1"
@@ -63,21 +62,27 @@ func TestSoak(t *testing.T) {
 	// First each order must agree at some time, then all of them at once.
 	owners, left := map[string]string{}, orders
 	said := time.Now()
-	testkit.Eventually(t, soakPatience(len(orders)), func() error {
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(slowly(t.Context(), soakPatience(len(orders)), func() error {
 		books, err := w.books(t.Context(), owners)
 		if err != nil {
 			return err
 		}
 		left, err = w.differing(t.Context(), left, books, map[string]int{})
 		if time.Since(said) > 15*time.Second {
-			t.Logf("%d don't agree yet after %v", len(left), time.Since(begun).Round(time.Second))
+			t.Logf("%d don't agree yet after %v: %.600v", len(left), time.Since(begun).Round(time.Second), err)
 			said = time.Now()
 		}
 		return err
-	})
+	}))
 	t.Logf("each has agreed after %v", time.Since(begun).Round(time.Millisecond))
 	summary := map[string]int{}
-	testkit.Eventually(t, soakPatience(len(orders)), func() error {
+	must(slowly(t.Context(), soakPatience(len(orders)), func() error {
 		books, err := w.books(t.Context(), owners)
 		if err != nil {
 			return err
@@ -85,8 +90,29 @@ func TestSoak(t *testing.T) {
 		clear(summary)
 		_, err = w.differing(t.Context(), orders, books, summary)
 		return err
-	})
+	}))
 	t.Logf("all agree after %v: %v", time.Since(begun).Round(time.Millisecond), summary)
+}
+
+// slowly repeats a check of everything until it is content, and returns its last
+// error if it never is. It leaves the machine to the system in between.
+func slowly(ctx context.Context, within time.Duration, check func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		begun := time.Now()
+		err := check()
+		if err == nil {
+			return nil
+		}
+		timer := time.NewTimer(500*time.Millisecond + 4*time.Since(begun))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return fmt.Errorf("not within %v: %w", within, err)
+		case <-timer.C:
+		}
+	}
 }
 
 // soak has customers buy and pay, eight at a time, and returns their orders.
