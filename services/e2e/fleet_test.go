@@ -81,8 +81,12 @@ func (f *fleet) startNATS(addr string) {
 }
 
 // startFleet starts everything, in a random order, and waits until it is ready.
+// Not with -short: the race detector, for which that is, sees nothing in there.
 func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("processes of their own: not with -short")
+	}
 	f := &fleet{
 		t: t, services: map[string][]*process{}, dirs: map[string]string{},
 		grpc: map[string][]string{}, http: map[string][]string{}, internal: map[string][]string{}, before: map[string]*balancer{},

@@ -20,9 +20,6 @@ import (
 // with exactly the order's keys, at least one. QUITTANCE_TEST_DELIVERY_KILLS and
 // QUITTANCE_TEST_DELIVERY_ORDERS set how much, QUITTANCE_TEST_SEED the moments.
 func TestP3DeliveryKilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("about a minute: not with -short")
-	}
 	kills, orders := setting(t, "QUITTANCE_TEST_DELIVERY_KILLS", 6), setting(t, "QUITTANCE_TEST_DELIVERY_ORDERS", 30)
 	seed := uint64(setting(t, "QUITTANCE_TEST_SEED", int(time.Now().UnixNano()%1_000_000)))
 	t.Logf("%d kills, %d orders, seed %d", kills, orders, seed)

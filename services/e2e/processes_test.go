@@ -25,9 +25,6 @@ func TestS1SeparateProcesses(t *testing.T) {
 // TestS22KillEachService: every service is killed while an order needs it, and
 // started again; the order completes.
 func TestS22KillEachService(t *testing.T) {
-	if testing.Short() {
-		t.Skip("restarts every process: not with -short")
-	}
 	w := startProcesses(t, config(""), setup{})
 	for name, replicas := range w.fleet.services {
 		p := replicas[0]

@@ -148,9 +148,6 @@ func TestS1Replicas(t *testing.T) {
 // besides. What was under way ends, or is taken up by the other replica; no call
 // and no page fails.
 func TestRollingRestart(t *testing.T) {
-	if testing.Short() {
-		t.Skip("restarts every process: not with -short")
-	}
 	w := startProcesses(t, config(""), setup{fleet: fleetSetup{replicas: 2}})
 	w.stock()
 	l := newLoad(w)

@@ -22,9 +22,6 @@ func (w *world) inFlight(n int) (orderIDs []string) {
 // TestS23BusLostAndSetBack: JetStream's directory is replaced by an older copy,
 // and then deleted, while orders are in flight. All are delivered, once. P5.
 func TestS23BusLostAndSetBack(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for what services send again: not with -short")
-	}
 	w := startProcesses(t, config(""), setup{})
 	bus := w.fleet.nats
 	stop := func() {
