@@ -107,7 +107,7 @@ func startChaos(t *testing.T) *chaos {
 		seeding: func(s *standalone.Seeding) {
 			sandbox := "http://" + between("sandbox", strings.TrimPrefix(s.SandboxURL, "http://"))
 			s.FlexPayURL, s.WebhookURL = sandbox+"/flexpay", sandbox+"/webhooks/"+standalone.DemoEndpoint
-			s.SandboxURL, s.Ask, s.RefundWindow = sandbox, "1s", "15s"
+			s.SandboxURL, s.Ask, s.RefundWindow = sandbox, "1s,1s,2s,5s,15s", "15s"
 		},
 	})
 	w.stock()

@@ -47,7 +47,7 @@ type booked struct {
 func TestSoak(t *testing.T) {
 	w := start(t, setup{
 		config:  func(c *standalone.Config) { c.ReturnWait = time.Second },
-		seeding: func(s *standalone.Seeding) { s.Ask, s.RefundWindow = "1s", "8s" },
+		seeding: func(s *standalone.Seeding) { s.Ask, s.RefundWindow = "1s,1s,2s,5s,15s,30s", "8s" },
 	})
 	// Faults are chosen by customers, so that a seed repeats them. What goes wrong
 	// before a customer sees the vendor's page, when a payment is created, is

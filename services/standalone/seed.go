@@ -48,8 +48,8 @@ type Seeding struct {
 	// CallbackURL as the base URL of callbacks; empty: there are none.
 	SandboxURL  string
 	CallbackURL string
-	// Ask is the pause before the first and after each answer of a provider that
-	// isn't final; empty: the provider's.
+	// Ask are the pauses before the questions to a provider, separated by commas,
+	// as long as its answers aren't final; empty: the provider's.
 	Ask        string
 	WebhookURL string
 	ReturnURL  string

@@ -3,6 +3,7 @@ package standalone
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"quittance/pkg/id"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
@@ -64,7 +65,8 @@ func simulated(ctx context.Context, with Seeding) ([]*orderv1.PutProviderAccount
 // askOften has a provider asked as often as the seeding says.
 func (with Seeding) askOften(settings map[string]string) map[string]string {
 	if with.Ask != "" {
-		settings["first"], settings["then"] = with.Ask, with.Ask
+		settings["first"], _, _ = strings.Cut(with.Ask, ",")
+		settings["then"] = with.Ask
 	}
 	return settings
 }
