@@ -2,13 +2,12 @@ package edge
 
 import (
 	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"quittance/pkg/color"
 	"quittance/pkg/fault"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
@@ -84,76 +83,20 @@ func (p *Pages) lacks(w http.ResponseWriter, r *http.Request, err error) {
 	p.fail(w, r, err)
 }
 
-// Grounds on which a brand's colour has to be readable, and what stands on it,
-// in both colour schemes: those of pay.css.
+// Grounds of pages in both colour schemes: those of pay.css.
 var (
-	lightGround = rgb{255, 255, 255}
-	darkGround  = rgb{25, 31, 40}
-	white       = rgb{255, 255, 255}
-	ink         = rgb{12, 18, 28}
+	lightGround = color.White
+	darkGround  = color.RGB{R: 25, G: 31, B: 40}
 )
-
-// readable is the contrast that WCAG 2.2 (1.4.3) asks for.
-const readable = 4.5
 
 // brandCSS sets a merchant's colour, made darker or lighter where it would not
 // be readable; empty for none.
-func brandCSS(color string) string {
-	c, ok := parseColor(color)
+func brandCSS(brand string) string {
+	c, ok := color.Parse(brand)
 	if !ok {
 		return ""
 	}
-	light, dark := c.until(lightGround, rgb{}), c.until(darkGround, white)
+	light, dark := c.On(lightGround), c.On(darkGround)
 	return fmt.Sprintf(":root { --main: %s; --on-main: %s; }\n@media screen and (prefers-color-scheme: dark) { :root { --main: %s; --on-main: %s; } }\n",
-		light, light.on(), dark, dark.on())
-}
-
-type rgb struct{ r, g, b uint8 }
-
-func parseColor(s string) (rgb, bool) {
-	n, err := strconv.ParseUint(strings.TrimPrefix(s, "#"), 16, 32)
-	if err != nil || len(s) != 7 || s[0] != '#' {
-		return rgb{}, false
-	}
-	return rgb{uint8(n >> 16), uint8(n >> 8), uint8(n)}, true //nolint:gosec // each is cut to its byte
-}
-
-func (c rgb) String() string { return fmt.Sprintf("#%02x%02x%02x", c.r, c.g, c.b) }
-
-// until moves the colour towards another until it is readable on a ground.
-func (c rgb) until(ground, towards rgb) rgb {
-	out := c
-	for step := 0.0; contrast(out, ground) < readable && step <= 1; step += 0.02 {
-		out = rgb{mix(c.r, towards.r, step), mix(c.g, towards.g, step), mix(c.b, towards.b, step)}
-	}
-	return out
-}
-
-// on is the text colour that is best read on the colour.
-func (c rgb) on() rgb {
-	if contrast(c, white) >= contrast(c, ink) {
-		return white
-	}
-	return ink
-}
-
-func mix(from, to uint8, part float64) uint8 {
-	return uint8(math.Round(float64(from)*(1-part) + float64(to)*part))
-}
-
-// contrast is the ratio of WCAG 2.2, 1 to 21.
-func contrast(a, b rgb) float64 {
-	la, lb := a.luminance(), b.luminance()
-	return (max(la, lb) + 0.05) / (min(la, lb) + 0.05)
-}
-
-func (c rgb) luminance() float64 {
-	channel := func(v uint8) float64 {
-		s := float64(v) / 255
-		if s <= 0.04045 {
-			return s / 12.92
-		}
-		return math.Pow((s+0.055)/1.055, 2.4)
-	}
-	return 0.2126*channel(c.r) + 0.7152*channel(c.g) + 0.0722*channel(c.b)
+		light, light.Text(), dark, dark.Text())
 }
