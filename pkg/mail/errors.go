@@ -48,6 +48,41 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &send) && send.Permanent
 }
 
+// Part is what of a message a refusal is about.
+type Part string
+
+// The parts.
+const (
+	PartRecipient Part = "recipient"
+	PartSender    Part = "sender"
+	PartContent   Part = "content"
+)
+
+// Explain says why Send failed, for people, in words of ours: the mail server's may repeat what it refuses. part is what
+// must be put right before the message can be accepted, empty if it may be accepted later as it is (see IsPermanent).
+func Explain(err error) (problem string, part Part) {
+	step, code := "unknown", 0
+	var field *FieldError
+	var send *SendError
+	switch {
+	case errors.As(err, &field):
+		step = field.Field
+	case errors.As(err, &send):
+		step, code = send.Step, send.Code
+	}
+	if !IsPermanent(err) {
+		return fmt.Sprintf("the mail server does not take the mail now (%s, code %d)", step, code), ""
+	}
+	switch step {
+	case "To", "RCPT TO":
+		return fmt.Sprintf("the recipient's address was refused (code %d)", code), PartRecipient
+	case "From", "MAIL FROM":
+		return fmt.Sprintf("the sender's address was refused (code %d)", code), PartSender
+	default:
+		return fmt.Sprintf("the mail was refused (%s, code %d)", step, code), PartContent
+	}
+}
+
 // sessionError classes a failure that is not about the message. It is always temporary.
 func sessionError(step string, err error) *SendError {
 	return &SendError{Step: step, Code: replyCode(err), Err: err}

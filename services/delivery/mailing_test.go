@@ -75,7 +75,7 @@ func TestAddressRefused(t *testing.T) {
 			t.Errorf("%d attempts in three days", got)
 		}
 		d := get(t, s, "ord_1")
-		if !strings.Contains(d.GetProblem(), "customer's address refused") || !slices.Equal(d.GetLines()[0].GetLicenseKeys(), []string{"T1"}) {
+		if !strings.Contains(d.GetProblem(), "the recipient's address was refused") || !slices.Equal(d.GetLines()[0].GetLicenseKeys(), []string{"T1"}) {
 			t.Errorf("delivery %v", d)
 		}
 		if got := s.published("ord_1"); !slices.Equal(got, []string{event.DeliveryDelayed}) {

@@ -2,7 +2,6 @@ package deliveries
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -91,31 +90,21 @@ func (ds *Deliveries) handOver(ctx context.Context, d *delivery.Delivery, letter
 	return problem, refused, nil
 }
 
-// explain says why a mail was not accepted and who must act, in words of ours.
+// explain says why a mail was not accepted, and who must act.
 func explain(err error) (problem string, refused bool) {
 	if err == nil {
 		return "", false
 	}
-	step, code := "unknown", 0
-	var field *mail.FieldError
-	var send *mail.SendError
-	switch {
-	case errors.As(err, &field):
-		step = field.Field
-	case errors.As(err, &send):
-		step, code = send.Step, send.Code
+	problem, part := mail.Explain(err)
+	switch part {
+	case mail.PartRecipient:
+		return problem + ": the merchant must reach the customer another way", true
+	case mail.PartSender:
+		return problem + ": the merchant must correct mail_from", true
+	case mail.PartContent:
+		return problem + ": the merchant must look at its text", true
 	}
-	if !mail.IsPermanent(err) {
-		return fmt.Sprintf("the mail server does not take the mail now (%s, code %d); the mail is sent again by itself", step, code), false
-	}
-	switch step {
-	case "To", "RCPT TO":
-		return fmt.Sprintf("customer's address refused (code %d): the merchant must reach the customer another way", code), true
-	case "From", "MAIL FROM":
-		return fmt.Sprintf("the merchant's sender address was refused (code %d): the merchant must correct mail_from", code), true
-	default:
-		return fmt.Sprintf("the mail was refused (%s, code %d): the merchant must look at its text", step, code), true
-	}
+	return problem + "; the mail is sent again by itself", false
 }
 
 // template is the product's mail as it is now, so that a template put right puts

@@ -145,7 +145,8 @@ func (ns *Notices) work(ctx context.Context, doc *due.Leased[notice.Notice]) err
 		case failed == nil:
 			n.Sent(now)
 		default:
-			n.Failed(explain(failed), mail.IsPermanent(failed), now)
+			problem, _ := mail.Explain(failed)
+			n.Failed(problem, mail.IsPermanent(failed), now)
 		}
 		return nil
 	})
@@ -165,12 +166,4 @@ func (ns *Notices) send(ctx context.Context, n *notice.Notice) error {
 		ID: n.DocID(), From: merchant.GetMailFrom(), To: to, Subject: subject, Text: text,
 		Headers: map[string]string{"Auto-Submitted": "auto-generated"},
 	})
-}
-
-// explain says why a mail was not accepted, without the mail server's words.
-func explain(err error) string {
-	if mail.IsPermanent(err) {
-		return "the mail was refused"
-	}
-	return "the mail could not be sent yet"
 }
