@@ -21,9 +21,20 @@ type Message struct {
 	Subject string
 	// Text and HTML are the bodies. At least one is needed; with both, the reader's program chooses.
 	Text, HTML string
+	// Pictures belong to HTML, which shows them as "cid:<ID>", so that it loads nothing from elsewhere.
+	Pictures []Picture
 	// Headers are further headers, such as "Auto-Submitted" or "List-Unsubscribe". Those that other fields or the
 	// sender set are refused.
 	Headers map[string]string
+}
+
+// Picture is a picture in the HTML of a message.
+type Picture struct {
+	// ID is what HTML names it by, in the form of Message.ID and at most 64 characters.
+	ID string
+	// Type is its media type, "image/png".
+	Type string
+	Data []byte
 }
 
 // Sender hands messages over to a mail system.

@@ -50,6 +50,9 @@ func TestMessageRefused(t *testing.T) {
 		"blind copy":          {header("Bcc", "evil@example.com"), `Headers["Bcc"]`},
 		"content header":      {header("Content-Type", "text/plain"), `Headers["Content-Type"]`},
 		"two spellings":       {func(m *mail.Message) { m.Headers = map[string]string{"x-a": "1", "X-A": "2"} }, `Headers["x-a"]`},
+		"picture with CRLF":   {picture("a\r\nBcc: b", "image/png"), "Pictures[0].ID"},
+		"picture's type":      {picture("a", "text/html"), "Pictures[0].Type"},
+		"picture's header":    {picture("a", "image/png\r\nX: y"), "Pictures[0].Type"},
 		"recipient not ASCII": {func(m *mail.Message) { m.To = "jäne@example.com" }, "To"},
 	}
 	for name, tt := range tests {
@@ -66,6 +69,10 @@ func TestMessageRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func picture(id, kind string) func(*mail.Message) {
+	return func(m *mail.Message) { m.Pictures = []mail.Picture{{ID: id, Type: kind}} }
 }
 
 func header(name, value string) func(*mail.Message) {

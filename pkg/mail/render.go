@@ -6,6 +6,7 @@ import (
 	"maps"
 	netmail "net/mail"
 	"net/textproto"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -14,7 +15,8 @@ import (
 )
 
 const (
-	maxID = 128
+	maxID        = 128
+	maxPictureID = 64
 	// maxHeaderName and maxHeaderValue, in bytes, keep even a value that cannot be folded within the 998 bytes of a
 	// line (RFC 5322, section 2.1.1).
 	maxHeaderName  = 60
@@ -22,6 +24,8 @@ const (
 
 	idSymbols = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=."
 )
+
+var pictureType = regexp.MustCompile(`^image/[a-z0-9.+-]{1,40}$`)
 
 // envelope is a message ready for the wire: bare ASCII addresses, and the data with CRLF line ends.
 type envelope struct {
@@ -31,7 +35,7 @@ type envelope struct {
 
 // render checks a message and writes it in the format of RFC 5322. All its errors are *FieldError.
 func render(m Message) (envelope, error) {
-	if err := checkID(m.ID); err != nil {
+	if err := checkID("ID", m.ID, maxID); err != nil {
 		return envelope{}, err
 	}
 	if m.Text == "" && m.HTML == "" {
@@ -67,11 +71,32 @@ func render(m Message) (envelope, error) {
 	if m.HTML != "" {
 		msg.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
 	}
+	if err := embed(msg, m.Pictures); err != nil {
+		return envelope{}, err
+	}
 	var data bytes.Buffer
 	if _, err := msg.WriteTo(&data); err != nil {
 		return envelope{}, &FieldError{"Text", fmt.Sprintf("the message cannot be written: %v", err)}
 	}
 	return envelope{from: from.Address, to: to.Address, data: data.Bytes()}, nil
+}
+
+// embed adds the pictures of the HTML.
+func embed(msg *gomail.Msg, pictures []Picture) error {
+	for i, p := range pictures {
+		if err := checkID(fmt.Sprintf("Pictures[%d].ID", i), p.ID, maxPictureID); err != nil {
+			return err
+		}
+		if !pictureType.MatchString(p.Type) {
+			return &FieldError{fmt.Sprintf("Pictures[%d].Type", i), "it must be the media type of a picture"}
+		}
+		err := msg.EmbedReader(p.ID, bytes.NewReader(p.Data),
+			gomail.WithFileContentID("<"+p.ID+">"), gomail.WithFileContentType(gomail.ContentType(p.Type)))
+		if err != nil {
+			return &FieldError{fmt.Sprintf("Pictures[%d]", i), fmt.Sprintf("it cannot be written: %v", err)}
+		}
+	}
+	return nil
 }
 
 // setHeaders sets the subject and the caller's own headers.
@@ -162,12 +187,12 @@ func checkHeaderName(canonical string) string {
 }
 
 // checkID requires a dot-atom (RFC 5322, section 3.2.3) of harmless characters.
-func checkID(id string) error {
-	if id == "" || len(id) > maxID {
-		return &FieldError{"ID", fmt.Sprintf("it must have 1 to %d characters", maxID)}
+func checkID(field, id string, most int) error {
+	if id == "" || len(id) > most {
+		return &FieldError{field, fmt.Sprintf("it must have 1 to %d characters", most)}
 	}
 	if strings.Trim(id, idSymbols) != "" || id[0] == '.' || id[len(id)-1] == '.' || strings.Contains(id, "..") {
-		return &FieldError{"ID", "it must be ASCII letters, digits and _-+=. with dots only between others"}
+		return &FieldError{field, "it must be ASCII letters, digits and _-+=. with dots only between others"}
 	}
 	return nil
 }

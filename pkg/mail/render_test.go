@@ -74,3 +74,19 @@ func canonicalKey(name string) string {
 	}
 	return name
 }
+
+// TestPictures: a picture is a part beside the HTML that names it.
+func TestPictures(t *testing.T) {
+	env, err := render(Message{
+		ID: "id-1", From: "a@shop.example", To: "b@c.example", Subject: "x", Text: "x", HTML: `<img src="cid:logo">`,
+		Pictures: []Picture{{ID: "logo", Type: "image/png", Data: []byte("\x89PNG")}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"multipart/related", "Content-Id: <logo>", "Content-Type: image/png", "iVBORw=="} {
+		if !strings.Contains(string(env.data), want) {
+			t.Errorf("no %q in\n%s", want, env.data)
+		}
+	}
+}
