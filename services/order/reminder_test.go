@@ -101,3 +101,21 @@ func TestP10BadReminders(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestP10BadMailKinds(t *testing.T) {
+	w := newWorld(t)
+	put := func(off ...orderv1.MailKind) error {
+		_, err := w.operator.PutMerchant(t.Context(), &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
+			Id: "acme", Name: "Acme", MailFrom: "shop@acme.example", CustomerMails: &orderv1.CustomerMails{Off: off},
+		}})
+		return err
+	}
+	for _, off := range [][]orderv1.MailKind{{0}, {99}, {1, 2, 3, 4, 4}} {
+		if err := put(off...); fault.KindOf(err) != fault.KindInvalid {
+			t.Errorf("%v: %v", off, err)
+		}
+	}
+	if err := put(orderv1.MailKind_MAIL_KIND_INSTRUCTIONS, orderv1.MailKind_MAIL_KIND_RECEIPT, orderv1.MailKind_MAIL_KIND_REMINDER, orderv1.MailKind_MAIL_KIND_EXPIRED); err != nil {
+		t.Error(err)
+	}
+}

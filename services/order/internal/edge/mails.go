@@ -31,8 +31,14 @@ func remindersOf(m *orderv1.CustomerMails) []time.Duration {
 	return out
 }
 
-// validateMails checks when customers are reminded.
+// validateMails checks which mails customers get, and when they are reminded.
 func validateMails(v *fault.Validation, field string, m *orderv1.CustomerMails) {
+	kinds := orderv1.MailKind_name
+	v.Check(len(m.GetOff()) < len(kinds), field+".off", "must have at most %d entries", len(kinds)-1)
+	for i, kind := range m.GetOff() {
+		_, known := kinds[int32(kind)]
+		v.Check(known && kind != orderv1.MailKind_MAIL_KIND_UNSPECIFIED, fmt.Sprintf("%s.off[%d]", field, i), "is not a kind of mail")
+	}
 	v.Check(len(m.GetReminders()) <= maxReminders, field+".reminders", "must have at most %d entries", maxReminders)
 	var before time.Duration
 	for i, r := range m.GetReminders() {

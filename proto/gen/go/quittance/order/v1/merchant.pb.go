@@ -24,6 +24,66 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// MailKind is what a mail to a customer is about.
+type MailKind int32
+
+const (
+	MailKind_MAIL_KIND_UNSPECIFIED MailKind = 0
+	// The order waits for a transfer by hand (provider offline): how to pay it.
+	MailKind_MAIL_KIND_INSTRUCTIONS MailKind = 1
+	// The payment has arrived, with the receipt.
+	MailKind_MAIL_KIND_RECEIPT MailKind = 2
+	// The order is not paid yet.
+	MailKind_MAIL_KIND_REMINDER MailKind = 3
+	// The order was not paid in time and has expired.
+	MailKind_MAIL_KIND_EXPIRED MailKind = 4
+)
+
+// Enum value maps for MailKind.
+var (
+	MailKind_name = map[int32]string{
+		0: "MAIL_KIND_UNSPECIFIED",
+		1: "MAIL_KIND_INSTRUCTIONS",
+		2: "MAIL_KIND_RECEIPT",
+		3: "MAIL_KIND_REMINDER",
+		4: "MAIL_KIND_EXPIRED",
+	}
+	MailKind_value = map[string]int32{
+		"MAIL_KIND_UNSPECIFIED":  0,
+		"MAIL_KIND_INSTRUCTIONS": 1,
+		"MAIL_KIND_RECEIPT":      2,
+		"MAIL_KIND_REMINDER":     3,
+		"MAIL_KIND_EXPIRED":      4,
+	}
+)
+
+func (x MailKind) Enum() *MailKind {
+	p := new(MailKind)
+	*p = x
+	return p
+}
+
+func (x MailKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MailKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_quittance_order_v1_merchant_proto_enumTypes[0].Descriptor()
+}
+
+func (MailKind) Type() protoreflect.EnumType {
+	return &file_quittance_order_v1_merchant_proto_enumTypes[0]
+}
+
+func (x MailKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MailKind.Descriptor instead.
+func (MailKind) EnumDescriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{0}
+}
+
 // Merchant sells through the system.
 type Merchant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -43,7 +103,7 @@ type Merchant struct {
 	ContactEmail string `protobuf:"bytes,15,opt,name=contact_email,json=contactEmail,proto3" json:"contact_email,omitempty"`
 	// What customers' pages look like and say of the seller.
 	Storefront *Storefront `protobuf:"bytes,20,opt,name=storefront,proto3" json:"storefront,omitempty"`
-	// When customers are to be reminded.
+	// Which mails about their payments customers get, and when they are reminded.
 	CustomerMails *CustomerMails `protobuf:"bytes,25,opt,name=customer_mails,json=customerMails,proto3" json:"customer_mails,omitempty"`
 	// Money that an order can't use (a second payment, one after the order was
 	// canceled or expired, more than ordered) is given back without asking where
@@ -274,10 +334,13 @@ func (x *Storefront) GetSignedLinksOnly() bool {
 	return false
 }
 
-// CustomerMails says when customers of unpaid orders are to hear of them. The
-// merchant writes to them, on order.payment_due.
+// CustomerMails are the mails about their payments that customers get from us.
+// Mails that deliver are sent in any case.
 type CustomerMails struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kinds that are not sent; all others are. Events are announced in any case,
+	// so that the merchant can write its own mails.
+	Off []MailKind `protobuf:"varint,1,rep,packed,name=off,proto3,enum=quittance.order.v1.MailKind" json:"off,omitempty"`
 	// When the customer of an unpaid order is to be reminded, as order.payment_due
 	// tells: how long after the order was created, at most 5 times, at least an hour
 	// apart and within 89 days. Empty: after 3 and 10 days. Counts for orders
@@ -315,6 +378,13 @@ func (x *CustomerMails) ProtoReflect() protoreflect.Message {
 // Deprecated: Use CustomerMails.ProtoReflect.Descriptor instead.
 func (*CustomerMails) Descriptor() ([]byte, []int) {
 	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CustomerMails) GetOff() []MailKind {
+	if x != nil {
+		return x.Off
+	}
+	return nil
 }
 
 func (x *CustomerMails) GetReminders() []*durationpb.Duration {
@@ -1031,8 +1101,9 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\rterms_version\x18\x06 \x01(\tR\ftermsVersion\x12#\n" +
 	"\rsupport_email\x18\a \x01(\tR\fsupportEmail\x12#\n" +
 	"\rshow_licenses\x18\b \x01(\bR\fshowLicenses\x12*\n" +
-	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"H\n" +
-	"\rCustomerMails\x127\n" +
+	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"x\n" +
+	"\rCustomerMails\x12.\n" +
+	"\x03off\x18\x01 \x03(\x0e2\x1c.quittance.order.v1.MailKindR\x03off\x127\n" +
 	"\treminders\x18\x02 \x03(\v2\x19.google.protobuf.DurationR\treminders\"Y\n" +
 	"\n" +
 	"ShopPolicy\x12*\n" +
@@ -1082,7 +1153,13 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x16\n" +
 	"\x14ResealSecretsRequest\"3\n" +
 	"\x15ResealSecretsResponse\x12\x1a\n" +
-	"\baccounts\x18\x01 \x01(\x03R\baccounts2\x8c\x04\n" +
+	"\baccounts\x18\x01 \x01(\x03R\baccounts*\x87\x01\n" +
+	"\bMailKind\x12\x19\n" +
+	"\x15MAIL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16MAIL_KIND_INSTRUCTIONS\x10\x01\x12\x15\n" +
+	"\x11MAIL_KIND_RECEIPT\x10\x02\x12\x16\n" +
+	"\x12MAIL_KIND_REMINDER\x10\x03\x12\x15\n" +
+	"\x11MAIL_KIND_EXPIRED\x10\x042\x8c\x04\n" +
 	"\x0fMerchantService\x12Y\n" +
 	"\vPutMerchant\x12&.quittance.order.v1.PutMerchantRequest\x1a\x1c.quittance.order.v1.Merchant\"\x04\xe8\xe0\x18\x03\x12Y\n" +
 	"\vGetMerchant\x12&.quittance.order.v1.GetMerchantRequest\x1a\x1c.quittance.order.v1.Merchant\"\x04\xe8\xe0\x18\x03\x12g\n" +
@@ -1106,63 +1183,66 @@ func file_quittance_order_v1_merchant_proto_rawDescGZIP() []byte {
 	return file_quittance_order_v1_merchant_proto_rawDescData
 }
 
+var file_quittance_order_v1_merchant_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_quittance_order_v1_merchant_proto_goTypes = []any{
-	(*Merchant)(nil),                  // 0: quittance.order.v1.Merchant
-	(*Storefront)(nil),                // 1: quittance.order.v1.Storefront
-	(*CustomerMails)(nil),             // 2: quittance.order.v1.CustomerMails
-	(*ShopPolicy)(nil),                // 3: quittance.order.v1.ShopPolicy
-	(*ReturnSigning)(nil),             // 4: quittance.order.v1.ReturnSigning
-	(*GetReturnKeyRequest)(nil),       // 5: quittance.order.v1.GetReturnKeyRequest
-	(*RotateReturnKeyRequest)(nil),    // 6: quittance.order.v1.RotateReturnKeyRequest
-	(*ReturnKey)(nil),                 // 7: quittance.order.v1.ReturnKey
-	(*PutMerchantRequest)(nil),        // 8: quittance.order.v1.PutMerchantRequest
-	(*GetMerchantRequest)(nil),        // 9: quittance.order.v1.GetMerchantRequest
-	(*RotateAPIKeyRequest)(nil),       // 10: quittance.order.v1.RotateAPIKeyRequest
-	(*RotateAPIKeyResponse)(nil),      // 11: quittance.order.v1.RotateAPIKeyResponse
-	(*ProviderAccount)(nil),           // 12: quittance.order.v1.ProviderAccount
-	(*PutProviderAccountRequest)(nil), // 13: quittance.order.v1.PutProviderAccountRequest
-	(*ResealSecretsRequest)(nil),      // 14: quittance.order.v1.ResealSecretsRequest
-	(*ResealSecretsResponse)(nil),     // 15: quittance.order.v1.ResealSecretsResponse
-	nil,                               // 16: quittance.order.v1.ProviderAccount.SettingsEntry
-	nil,                               // 17: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	(*durationpb.Duration)(nil),       // 18: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),     // 19: google.protobuf.Timestamp
+	(MailKind)(0),                     // 0: quittance.order.v1.MailKind
+	(*Merchant)(nil),                  // 1: quittance.order.v1.Merchant
+	(*Storefront)(nil),                // 2: quittance.order.v1.Storefront
+	(*CustomerMails)(nil),             // 3: quittance.order.v1.CustomerMails
+	(*ShopPolicy)(nil),                // 4: quittance.order.v1.ShopPolicy
+	(*ReturnSigning)(nil),             // 5: quittance.order.v1.ReturnSigning
+	(*GetReturnKeyRequest)(nil),       // 6: quittance.order.v1.GetReturnKeyRequest
+	(*RotateReturnKeyRequest)(nil),    // 7: quittance.order.v1.RotateReturnKeyRequest
+	(*ReturnKey)(nil),                 // 8: quittance.order.v1.ReturnKey
+	(*PutMerchantRequest)(nil),        // 9: quittance.order.v1.PutMerchantRequest
+	(*GetMerchantRequest)(nil),        // 10: quittance.order.v1.GetMerchantRequest
+	(*RotateAPIKeyRequest)(nil),       // 11: quittance.order.v1.RotateAPIKeyRequest
+	(*RotateAPIKeyResponse)(nil),      // 12: quittance.order.v1.RotateAPIKeyResponse
+	(*ProviderAccount)(nil),           // 13: quittance.order.v1.ProviderAccount
+	(*PutProviderAccountRequest)(nil), // 14: quittance.order.v1.PutProviderAccountRequest
+	(*ResealSecretsRequest)(nil),      // 15: quittance.order.v1.ResealSecretsRequest
+	(*ResealSecretsResponse)(nil),     // 16: quittance.order.v1.ResealSecretsResponse
+	nil,                               // 17: quittance.order.v1.ProviderAccount.SettingsEntry
+	nil,                               // 18: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	(*durationpb.Duration)(nil),       // 19: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),     // 20: google.protobuf.Timestamp
 }
 var file_quittance_order_v1_merchant_proto_depIdxs = []int32{
-	4,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
-	3,  // 1: quittance.order.v1.Merchant.policy:type_name -> quittance.order.v1.ShopPolicy
-	1,  // 2: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
-	2,  // 3: quittance.order.v1.Merchant.customer_mails:type_name -> quittance.order.v1.CustomerMails
-	18, // 4: quittance.order.v1.CustomerMails.reminders:type_name -> google.protobuf.Duration
-	19, // 5: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
-	18, // 6: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
-	19, // 7: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 8: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
-	18, // 9: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
-	16, // 10: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
-	12, // 11: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
-	17, // 12: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	18, // 13: quittance.order.v1.PutProviderAccountRequest.overlap:type_name -> google.protobuf.Duration
-	8,  // 14: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
-	9,  // 15: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
-	10, // 16: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
-	13, // 17: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
-	14, // 18: quittance.order.v1.MerchantService.ResealSecrets:input_type -> quittance.order.v1.ResealSecretsRequest
-	5,  // 19: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
-	6,  // 20: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
-	0,  // 21: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
-	0,  // 22: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
-	11, // 23: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
-	12, // 24: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
-	15, // 25: quittance.order.v1.MerchantService.ResealSecrets:output_type -> quittance.order.v1.ResealSecretsResponse
-	7,  // 26: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
-	7,  // 27: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
-	21, // [21:28] is the sub-list for method output_type
-	14, // [14:21] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	5,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
+	4,  // 1: quittance.order.v1.Merchant.policy:type_name -> quittance.order.v1.ShopPolicy
+	2,  // 2: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
+	3,  // 3: quittance.order.v1.Merchant.customer_mails:type_name -> quittance.order.v1.CustomerMails
+	0,  // 4: quittance.order.v1.CustomerMails.off:type_name -> quittance.order.v1.MailKind
+	19, // 5: quittance.order.v1.CustomerMails.reminders:type_name -> google.protobuf.Duration
+	20, // 6: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
+	19, // 7: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
+	20, // 8: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
+	1,  // 9: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
+	19, // 10: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
+	17, // 11: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
+	13, // 12: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
+	18, // 13: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	19, // 14: quittance.order.v1.PutProviderAccountRequest.overlap:type_name -> google.protobuf.Duration
+	9,  // 15: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
+	10, // 16: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
+	11, // 17: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
+	14, // 18: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
+	15, // 19: quittance.order.v1.MerchantService.ResealSecrets:input_type -> quittance.order.v1.ResealSecretsRequest
+	6,  // 20: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
+	7,  // 21: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
+	1,  // 22: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
+	1,  // 23: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
+	12, // 24: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
+	13, // 25: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
+	16, // 26: quittance.order.v1.MerchantService.ResealSecrets:output_type -> quittance.order.v1.ResealSecretsResponse
+	8,  // 27: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
+	8,  // 28: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
+	22, // [22:29] is the sub-list for method output_type
+	15, // [15:22] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_merchant_proto_init() }
@@ -1175,13 +1255,14 @@ func file_quittance_order_v1_merchant_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_merchant_proto_rawDesc), len(file_quittance_order_v1_merchant_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
 		GoTypes:           file_quittance_order_v1_merchant_proto_goTypes,
 		DependencyIndexes: file_quittance_order_v1_merchant_proto_depIdxs,
+		EnumInfos:         file_quittance_order_v1_merchant_proto_enumTypes,
 		MessageInfos:      file_quittance_order_v1_merchant_proto_msgTypes,
 	}.Build()
 	File_quittance_order_v1_merchant_proto = out.File
