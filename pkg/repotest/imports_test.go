@@ -22,7 +22,7 @@ type rule struct {
 }
 
 // aggregates are the pure packages: every service has one or two.
-const aggregates = `^quittance/services/(order/internal/(order|discount)|payment-redirect/internal/(attempt|session)|callback-ingest/internal/callback|verification/internal/verification|delivery/internal/delivery|notification/internal/(endpoint|queue))$`
+const aggregates = `^quittance/services/(order/internal/(order|discount)|payment-redirect/internal/(attempt|session)|callback-ingest/internal/callback|verification/internal/verification|delivery/internal/delivery|notification/internal/(endpoint|letter|queue))$`
 
 const (
 	edges    = `^quittance/services/[^/]+/internal/edge$`
