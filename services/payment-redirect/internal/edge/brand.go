@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"quittance/pkg/color"
 	"quittance/pkg/fault"
+	"quittance/pkg/words"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
@@ -30,7 +29,7 @@ type face struct {
 func (p *Pages) dress(data *page, m *orderv1.Merchant) {
 	s := m.GetStorefront()
 	data.face = face{
-		Shop: m.GetName(), Mark: initial(m.GetName()), Support: s.GetSupportEmail(), TermsURL: s.GetTermsUrl(), PrivacyURL: s.GetPrivacyUrl(),
+		Shop: m.GetName(), Mark: words.Initial(m.GetName()), Support: s.GetSupportEmail(), TermsURL: s.GetTermsUrl(), PrivacyURL: s.GetPrivacyUrl(),
 	}
 	if css := brandCSS(s.GetColor()); css != "" {
 		data.BrandSheet = p.path(newAsset(brandSheets+m.GetId()+".css", "", []byte(css)).link())
@@ -38,17 +37,6 @@ func (p *Pages) dress(data *page, m *orderv1.Merchant) {
 	if len(s.GetLogo()) > 0 {
 		data.Logo = p.path(newAsset(logos+m.GetId(), "", s.GetLogo()).link())
 	}
-}
-
-// initial stands for a shop that has no logo.
-func initial(name string) string {
-	for _, r := range name {
-		if unicode.IsLetter(r) || unicode.IsNumber(r) {
-			return string(unicode.ToUpper(r))
-		}
-	}
-	r, _ := utf8.DecodeRuneInString(name)
-	return string(r)
 }
 
 // brandSheet serves a merchant's colours.
