@@ -39,7 +39,7 @@ func Topology() Table {
 			// The order's answers to delivery.completed and delivery.revoked.
 			event.ProductDelivered, event.ProductRevoked, event.DeliveryAcknowledged,
 		}),
-		"notification": slices.Concat(reference, event.Public, event.PublicMerchant),
+		"notification": slices.Concat(reference, event.Public, event.PublicMerchant, []string{event.PaymentStarted}),
 	}
 }
 

@@ -38,10 +38,13 @@ const (
 	EndpointExhausted = "endpoint.exhausted"
 	EndpointDisabled  = "endpoint.disabled"
 	LicensePoolLow    = "license_pool.low"
+	// MailFailed: a mail to a customer about a payment is not tried any more. It is
+	// about an order and no part of its history.
+	MailFailed = "mail.failed"
 )
 
 // PublicMerchant lists the public merchant events.
-var PublicMerchant = []string{EndpointFailing, EndpointRecovered, EndpointExhausted, EndpointDisabled, LicensePoolLow}
+var PublicMerchant = []string{EndpointFailing, EndpointRecovered, EndpointExhausted, EndpointDisabled, LicensePoolLow, MailFailed}
 
 // Internal events: services tell each other facts.
 const (

@@ -25,11 +25,16 @@ type orders struct {
 	events []*orderv1.PublicEvent
 	down   bool
 	asked  []string // by order id; "" for a page
+	// now are the orders as they are, mails what merchants want of mails to
+	// customers, accounts where they are paid by hand.
+	now      map[string]*orderv1.Order
+	mails    *orderv1.CustomerMails
+	accounts map[string]*orderv1.ProviderAccount
 }
 
 func serveOrders(t *testing.T, w *world) *orders {
 	t.Helper()
-	o := &orders{}
+	o := &orders{now: map[string]*orderv1.Order{}, accounts: map[string]*orderv1.ProviderAccount{}}
 	server := grpc.NewServer()
 	orderv1.RegisterReferenceServiceServer(server, o)
 	listener, dial := rpc.InProcess()
@@ -52,13 +57,33 @@ func serveOrders(t *testing.T, w *world) *orders {
 	return o
 }
 
-// GetReference knows every merchant.
+// GetOrderForService reads an order as it is now.
+func (o *orders) GetOrderForService(_ context.Context, req *orderv1.GetOrderForServiceRequest) (*orderv1.Order, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.down {
+		return nil, fault.ToStatus(fault.Unavailable("down")).Err()
+	}
+	if order := o.now[req.GetOrderId()]; order != nil {
+		return order, nil
+	}
+	return nil, fault.ToStatus(fault.NotFound("order")).Err()
+}
+
+// GetReference knows every merchant, and the accounts that there are.
 func (o *orders) GetReference(_ context.Context, req *orderv1.GetReferenceRequest) (*orderv1.Reference, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if a := o.accounts[req.GetId()]; a != nil && req.GetKind() == reference.KindAccount {
+		return &orderv1.Reference{Kind: req.GetKind(), Id: req.GetId(), Version: 1, Item: &orderv1.Reference_Account{
+			Account: &orderv1.SealedAccount{Account: a},
+		}}, nil
+	}
 	if req.GetKind() != reference.KindMerchant {
 		return nil, fault.ToStatus(fault.NotFound("reference")).Err()
 	}
 	return &orderv1.Reference{Kind: req.GetKind(), Id: req.GetId(), Version: 1, Item: &orderv1.Reference_Merchant{
-		Merchant: &orderv1.Merchant{Id: req.GetId(), Name: req.GetId(), MailFrom: "shop@" + req.GetId() + ".example"},
+		Merchant: &orderv1.Merchant{Id: req.GetId(), Name: req.GetId(), MailFrom: "shop@" + req.GetId() + ".example", CustomerMails: o.mails},
 	}}, nil
 }
 

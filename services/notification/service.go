@@ -17,6 +17,7 @@ import (
 	"quittance/services/notification/internal/endpoints"
 	"quittance/services/notification/internal/handle"
 	"quittance/services/notification/internal/history"
+	"quittance/services/notification/internal/letters"
 	"quittance/services/notification/internal/notices"
 	"quittance/services/notification/internal/queues"
 	"quittance/services/notification/internal/replays"
@@ -38,7 +39,8 @@ type Service struct {
 
 // New opens the service's store and wires its parts. orders is a connection to
 // the order service's internal listener.
-// mailer sends notices about endpoints; nil: they are not mailed.
+// mailer sends notices about endpoints, and letters to customers; nil: there is
+// no mail of either.
 func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConnInterface, mailer mail.Sender) (*Service, error) {
 	cfg = cfg.withDefaults()
 	base, err := service.New(ctx, Name, d)
@@ -82,23 +84,28 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 		return nil, err
 	}
 	ns.Taker = qs
+	ls, err := letters.Open(ctx, base, past, ref, qs, mailer)
+	if err != nil {
+		return nil, err
+	}
 	rs, err := replays.Open(ctx, base, es, qs, past)
 	if err != nil {
 		return nil, err
 	}
-	if err := catchup.Open(ctx, base, past, es, qs, cfg.CatchUp); err != nil {
+	if err := catchup.Open(ctx, base, past, es, qs, ls, cfg.CatchUp); err != nil {
 		return nil, err
 	}
-	if err := sweep.Open(ctx, base, es, qs, ns.Collection, rs.Collection, cfg.Retention); err != nil {
+	if err := sweep.Open(ctx, base, es, qs, ns.Collection, ls.Collection, rs.Collection, cfg.Retention); err != nil {
 		return nil, err
 	}
-	h := &handle.Handlers{Queues: qs}
+	h := &handle.Handlers{Queues: qs, Letters: ls}
 	for _, typ := range event.Public {
 		base.On(typ, h.Public)
 	}
 	for _, typ := range event.PublicMerchant {
 		base.On(typ, h.Merchant)
 	}
+	base.On(event.PaymentStarted, h.PaymentStarted)
 	return &Service{
 		base: base, Reference: ref, transport: transport,
 		server: &edge.Server{

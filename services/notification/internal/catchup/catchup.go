@@ -1,6 +1,6 @@
 // Package catchup finds the events that the bus lost: it reads the public
 // history of all orders from the order service, from where it last stopped, and
-// gives the queues what they lack (P5, P7). Where it stopped is a document, and
+// gives the queues and the letters to customers what they lack (P5, P7). Where it stopped is a document, and
 // reading on is due work on it, so one replica does it at a time.
 package catchup
 
@@ -15,6 +15,7 @@ import (
 	"quittance/services/notification/internal/endpoint"
 	"quittance/services/notification/internal/endpoints"
 	"quittance/services/notification/internal/history"
+	"quittance/services/notification/internal/letters"
 	"quittance/services/notification/internal/queues"
 )
 
@@ -44,11 +45,12 @@ type CatchUp struct {
 	history   *history.Client
 	endpoints *endpoints.Endpoints
 	queues    *queues.Queues
+	letters   *letters.Letters
 	every     time.Duration
 }
 
 // Open adds the catching up to the service: at its start, and as often as said.
-func Open(ctx context.Context, b *service.Base, h *history.Client, es *endpoints.Endpoints, qs *queues.Queues, every time.Duration) error {
+func Open(ctx context.Context, b *service.Base, h *history.Client, es *endpoints.Endpoints, qs *queues.Queues, ls *letters.Letters, every time.Duration) error {
 	coll, err := service.Open(ctx, b, docstore.Spec[Cursor]{
 		Name:    "cursors",
 		NextDue: func(c *Cursor) time.Time { return c.Next },
@@ -56,7 +58,7 @@ func Open(ctx context.Context, b *service.Base, h *history.Client, es *endpoints
 	if err != nil {
 		return err
 	}
-	c := &CatchUp{coll: coll, base: b, history: h, endpoints: es, queues: qs, every: every}
+	c := &CatchUp{coll: coll, base: b, history: h, endpoints: es, queues: qs, letters: ls, every: every}
 	service.Loop(b, coll, c.work, due.Options{Workers: 1, Poll: poll})
 	now := b.Now()
 	_, err = coll.Insert(ctx, docID, "", &Cursor{Next: now})
@@ -102,13 +104,16 @@ func left(ctx context.Context) time.Duration {
 	return time.Until(deadline) - margin
 }
 
-// give gives the queues what they lack of a page. The endpoints are read after
+// give gives queues and letters what they lack of a page. The endpoints are read after
 // the page, so that none can be younger than an event it should hear of and be
 // overlooked.
 func (c *CatchUp) give(ctx context.Context, page history.Page) error {
 	byMerchant := map[string][]*endpoint.Endpoint{}
 	found := 0
 	for _, o := range page.Orders {
+		if err := c.letters.CatchUp(ctx, o.Merchant, o.ID, o.Events); err != nil {
+			return err
+		}
 		eps, read := byMerchant[o.Merchant]
 		if !read {
 			var err error

@@ -1,5 +1,5 @@
-// Package history reads the public history of orders from its owner, the order
-// service: what the bus lost is still there.
+// Package history reads orders and their public history from their owner, the
+// order service: what the bus lost is still there.
 package history
 
 import (
@@ -65,6 +65,18 @@ func (c *Client) Order(ctx context.Context, order string) (Order, error) {
 	return Order{ID: order}, nil
 }
 
+// Get reads an order as it is now, with the customer's link. fault.KindNotFound
+// if there is none.
+func (c *Client) Get(ctx context.Context, order string) (*orderv1.Order, error) {
+	o, err := asked(ctx, c, func(ctx context.Context) (*orderv1.Order, error) {
+		return c.rpc.GetOrderForService(ctx, &orderv1.GetOrderForServiceRequest{OrderId: order})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read order %s: %w", order, err)
+	}
+	return o, nil
+}
+
 // Page reads on from a cursor; empty: from the beginning.
 func (c *Client) Page(ctx context.Context, cursor string) (Page, error) {
 	for size := int32(pageSize); ; size /= 2 {
@@ -79,16 +91,23 @@ func (c *Client) Page(ctx context.Context, cursor string) (Page, error) {
 }
 
 func (c *Client) list(ctx context.Context, req *orderv1.ListEventsForServiceRequest) (*orderv1.ListEventsResponse, error) {
+	return asked(ctx, c, func(ctx context.Context) (*orderv1.ListEventsResponse, error) {
+		return c.rpc.ListEventsForService(ctx, req)
+	})
+}
+
+// asked asks when there is a place.
+func asked[A any](ctx context.Context, c *Client, question func(context.Context) (A, error)) (answer A, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	select {
 	case c.places <- struct{}{}:
 		defer func() { <-c.places }()
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return answer, ctx.Err()
 	}
-	resp, err := c.rpc.ListEventsForService(ctx, req)
-	return resp, fault.FromStatus(err)
+	answer, err = question(ctx)
+	return answer, fault.FromStatus(err)
 }
 
 // group puts the events of each order together. An event that can't be one is

@@ -32,8 +32,6 @@ import (
 const (
 	// rarely is how often the store is asked what another process left.
 	rarely = 10 * time.Second
-	// lookup bounds the question for the order, and what it may cost a letter.
-	lookup = 5 * time.Second
 	// workers is how many letters are sent at once.
 	workers = 8
 )
@@ -264,8 +262,6 @@ func (ls *Letters) send(ctx context.Context, l *letter.Letter) outcome {
 }
 
 func (ls *Letters) order(ctx context.Context, l *letter.Letter) (*orderv1.Order, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookup)
-	defer cancel()
 	o, err := ls.orders.Get(ctx, l.Order)
 	if err == nil && o.GetMerchantId() != l.Merchant {
 		return nil, fault.NotFound("order %q of the merchant", l.Order)

@@ -25,6 +25,9 @@ func Example(id, typ, merchant string, at time.Time) (queue.Event, error) {
 		if n, ok := m.(*eventv1.EndpointNotice); ok {
 			exampleNotice(n, typ, merchant)
 		}
+		if f, ok := m.(*eventv1.MailFailed); ok {
+			f.MerchantId, f.OrderId, f.Kind, f.Problem = merchant, exampleOrderID, "receipt", "the recipient's address was refused (code 550)"
+		}
 		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 		return queue.Event{ID: id, Type: typ, Time: at.UTC(), Sequence: 1, State: queue.Pending, Data: data}, err
 	}

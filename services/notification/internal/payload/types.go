@@ -24,6 +24,7 @@ var merchantTypes = map[string]merchantType{
 	event.EndpointRecovered: endpointNotice(),
 	event.EndpointExhausted: endpointNotice(),
 	event.EndpointDisabled:  endpointNotice(),
+	event.MailFailed:        {"mail", func() proto.Message { return &eventv1.MailFailed{} }},
 	event.LicensePoolLow:    {"pool", func() proto.Message { return &eventv1.LicensePoolLow{} }},
 }
 
@@ -43,6 +44,7 @@ var Descriptions = map[string]string{
 	event.OrderRefunded:          "Money was given back; order.refunded says how much so far.",
 	event.OrderActionRequired:    "The merchant must do something about the order's money by hand.",
 	event.ProductRevoked:         "Units of a line may use their licence no more; its revoked_units says how many so far.",
+	event.MailFailed:             "A mail to a customer about a payment could not be sent and is not tried any more. The customer must be reached another way.",
 	event.LicensePoolLow:         "The pool of a product's licence keys has come down to its low-water mark. When it is empty, paid orders wait.",
 	event.EndpointFailing:        "There have been nothing but failures at one of your webhook endpoints for a while.",
 	event.EndpointRecovered:      "A failing webhook endpoint answers again.",

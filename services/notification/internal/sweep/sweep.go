@@ -1,5 +1,5 @@
 // Package sweep removes what has been kept long enough: queues whose events are
-// all settled, notices and replays, some time after the last that happened to
+// all settled, notices, letters and replays, some time after the last that happened to
 // them. It is due work on one document, so one replica does it at a time.
 package sweep
 
@@ -13,6 +13,7 @@ import (
 	"quittance/pkg/service"
 	"quittance/services/notification/internal/endpoint"
 	"quittance/services/notification/internal/endpoints"
+	"quittance/services/notification/internal/letter"
 	"quittance/services/notification/internal/notice"
 	"quittance/services/notification/internal/queue"
 	"quittance/services/notification/internal/queues"
@@ -42,19 +43,20 @@ type Sweep struct {
 	endpoints *endpoints.Endpoints
 	queues    *queues.Queues
 	notices   *docstore.Collection[notice.Notice]
+	letters   *docstore.Collection[letter.Letter]
 	replays   *docstore.Collection[replays.Run]
 	keep      time.Duration
 }
 
 // Open adds the sweep to the service.
-func Open(ctx context.Context, b *service.Base, es *endpoints.Endpoints, qs *queues.Queues, ns *docstore.Collection[notice.Notice], rs *docstore.Collection[replays.Run], keep time.Duration) error {
+func Open(ctx context.Context, b *service.Base, es *endpoints.Endpoints, qs *queues.Queues, ns *docstore.Collection[notice.Notice], ls *docstore.Collection[letter.Letter], rs *docstore.Collection[replays.Run], keep time.Duration) error {
 	coll, err := service.Open(ctx, b, docstore.Spec[State]{
 		Name: "sweeps", NextDue: func(s *State) time.Time { return s.Next },
 	})
 	if err != nil {
 		return err
 	}
-	s := &Sweep{coll: coll, base: b, endpoints: es, queues: qs, notices: ns, replays: rs, keep: keep}
+	s := &Sweep{coll: coll, base: b, endpoints: es, queues: qs, notices: ns, letters: ls, replays: rs, keep: keep}
 	service.Loop(b, coll, s.work, due.Options{Workers: 1, Poll: time.Minute})
 	_, err = coll.Insert(ctx, docID, "", &State{Next: b.Now().Add(every)})
 	if errors.Is(err, docstore.ErrExists) {
@@ -67,7 +69,7 @@ func (s *Sweep) work(ctx context.Context, doc *due.Leased[State]) error {
 	before := s.coll.Now().Add(-s.keep)
 	next, removed, err := s.sweepQueues(ctx, doc.Body.After, before)
 	if err == nil && doc.Body.After == "" {
-		err = errors.Join(old(ctx, s.notices, before), old(ctx, s.replays, before))
+		err = errors.Join(old(ctx, s.notices, before), old(ctx, s.letters, before), old(ctx, s.replays, before))
 	}
 	if err != nil {
 		return err

@@ -1652,6 +1652,87 @@ func (x *EndpointNotice) GetOrderId() string {
 	return ""
 }
 
+// MailFailed (mail.failed): a mail to a customer could not be sent, and is not
+// tried any more. Public.
+type MailFailed struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	MerchantId string                 `protobuf:"bytes,1,opt,name=merchant_id,json=merchantId,proto3" json:"merchant_id,omitempty"`
+	OrderId    string                 `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// "instructions", "receipt", "reminder" or "expired".
+	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Why, for people.
+	Problem string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	// When the mail became due.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailFailed) Reset() {
+	*x = MailFailed{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailFailed) ProtoMessage() {}
+
+func (x *MailFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailFailed.ProtoReflect.Descriptor instead.
+func (*MailFailed) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *MailFailed) GetMerchantId() string {
+	if x != nil {
+		return x.MerchantId
+	}
+	return ""
+}
+
+func (x *MailFailed) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *MailFailed) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *MailFailed) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *MailFailed) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 var File_quittance_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_quittance_event_v1_event_proto_rawDesc = "" +
@@ -1835,7 +1916,15 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\bevent_id\x18\x05 \x01(\tR\aeventId\x12\x1d\n" +
 	"\n" +
 	"event_type\x18\x06 \x01(\tR\teventType\x12\x19\n" +
-	"\border_id\x18\a \x01(\tR\aorderIdB\xc1\x01\n" +
+	"\border_id\x18\a \x01(\tR\aorderId\"\xa8\x01\n" +
+	"\n" +
+	"MailFailed\x12\x1f\n" +
+	"\vmerchant_id\x18\x01 \x01(\tR\n" +
+	"merchantId\x12\x19\n" +
+	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05sinceB\xc1\x01\n" +
 	"\x16com.quittance.event.v1B\n" +
 	"EventProtoP\x01Z1quittance/proto/gen/go/quittance/event/v1;eventv1\xa2\x02\x03QEX\xaa\x02\x12Quittance.Event.V1\xca\x02\x12Quittance\\Event\\V1\xe2\x02\x1eQuittance\\Event\\V1\\GPBMetadata\xea\x02\x14Quittance::Event::V1b\x06proto3"
 
@@ -1851,7 +1940,7 @@ func file_quittance_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_quittance_event_v1_event_proto_rawDescData
 }
 
-var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*OrderEvent)(nil),              // 0: quittance.event.v1.OrderEvent
 	(*PaymentAcknowledged)(nil),     // 1: quittance.event.v1.PaymentAcknowledged
@@ -1872,44 +1961,46 @@ var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*LineRevoked)(nil),             // 16: quittance.event.v1.LineRevoked
 	(*LicensePoolLow)(nil),          // 17: quittance.event.v1.LicensePoolLow
 	(*EndpointNotice)(nil),          // 18: quittance.event.v1.EndpointNotice
-	nil,                             // 19: quittance.event.v1.OrderEvent.MailTextsEntry
-	(*v1.Order)(nil),                // 20: quittance.order.v1.Order
-	(*v1.Money)(nil),                // 21: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil),   // 22: google.protobuf.Timestamp
-	(v11.Outcome)(0),                // 23: quittance.verification.v1.Outcome
-	(v1.HoldReason)(0),              // 24: quittance.order.v1.HoldReason
-	(*v1.Operation)(nil),            // 25: quittance.order.v1.Operation
-	(*v1.Payer)(nil),                // 26: quittance.order.v1.Payer
-	(*v1.LineLicenses)(nil),         // 27: quittance.order.v1.LineLicenses
-	(v1.PaymentState)(0),            // 28: quittance.order.v1.PaymentState
+	(*MailFailed)(nil),              // 19: quittance.event.v1.MailFailed
+	nil,                             // 20: quittance.event.v1.OrderEvent.MailTextsEntry
+	(*v1.Order)(nil),                // 21: quittance.order.v1.Order
+	(*v1.Money)(nil),                // 22: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil),   // 23: google.protobuf.Timestamp
+	(v11.Outcome)(0),                // 24: quittance.verification.v1.Outcome
+	(v1.HoldReason)(0),              // 25: quittance.order.v1.HoldReason
+	(*v1.Operation)(nil),            // 26: quittance.order.v1.Operation
+	(*v1.Payer)(nil),                // 27: quittance.order.v1.Payer
+	(*v1.LineLicenses)(nil),         // 28: quittance.order.v1.LineLicenses
+	(v1.PaymentState)(0),            // 29: quittance.order.v1.PaymentState
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
-	20, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
-	19, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
+	21, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
+	20, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
 	16, // 2: quittance.event.v1.DeliveryAcknowledged.revoked:type_name -> quittance.event.v1.LineRevoked
-	21, // 3: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
-	22, // 4: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
-	22, // 5: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
-	21, // 6: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
-	22, // 7: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
-	21, // 8: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
-	23, // 9: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
-	21, // 10: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
-	21, // 11: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
-	21, // 12: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
-	24, // 13: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
-	25, // 14: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
-	26, // 15: quittance.event.v1.PaymentVerified.payer:type_name -> quittance.order.v1.Payer
-	25, // 16: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
-	27, // 17: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
-	28, // 18: quittance.event.v1.DeliveryCompleted.closed_for:type_name -> quittance.order.v1.PaymentState
+	22, // 3: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
+	23, // 4: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
+	23, // 5: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
+	22, // 6: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
+	23, // 7: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
+	22, // 8: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
+	24, // 9: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
+	22, // 10: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
+	22, // 11: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
+	22, // 12: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
+	25, // 13: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
+	26, // 14: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
+	27, // 15: quittance.event.v1.PaymentVerified.payer:type_name -> quittance.order.v1.Payer
+	26, // 16: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
+	28, // 17: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
+	29, // 18: quittance.event.v1.DeliveryCompleted.closed_for:type_name -> quittance.order.v1.PaymentState
 	16, // 19: quittance.event.v1.DeliveryRevoked.lines:type_name -> quittance.event.v1.LineRevoked
-	22, // 20: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	23, // 20: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
+	23, // 21: quittance.event.v1.MailFailed.since:type_name -> google.protobuf.Timestamp
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_quittance_event_v1_event_proto_init() }
@@ -1923,7 +2014,7 @@ func file_quittance_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_event_v1_event_proto_rawDesc), len(file_quittance_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
