@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,14 +278,35 @@ func (w *world) keys(orderID string) map[int32][]string {
 	return out
 }
 
-// mails returns the mails that the customer got.
+// Kinds of mails, as their Message-IDs begin: of the delivery service, and
+// letters of the notification service.
+const (
+	goods        = "mail_"
+	instructions = "instructions_"
+	receipt      = "receipt_"
+	reminder     = "reminder_"
+	expired      = "expired_"
+)
+
+// onlyMails gives the mails of a kind.
+func onlyMails(mails []client.Mail, kind string) []client.Mail {
+	return slices.DeleteFunc(mails, func(m client.Mail) bool { return !strings.HasPrefix(m.MessageID, kind) })
+}
+
+// mails returns the mails with what was bought that the customer got.
 func (w *world) mails() []client.Mail {
+	w.t.Helper()
+	return w.letters(goods)
+}
+
+// letters returns the mails of a kind that the customer got.
+func (w *world) letters(kind string) []client.Mail {
 	w.t.Helper()
 	mails, err := w.sandbox.Mails(w.t.Context(), w.email)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return mails
+	return onlyMails(mails, kind)
 }
 
 // untouched asserts that nothing was delivered and nothing counted as paid.

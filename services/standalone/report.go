@@ -15,6 +15,9 @@ import (
 // demoEvents are the public events of an order of one product, in sequence.
 var demoEvents = []string{event.OrderCreated, event.PaymentSucceeded, event.ProductDelivered, event.OrderDelivered}
 
+// demoMails are the one with the licences and the receipt.
+const demoMails = 2
+
 // report prints what everybody got, and errs if anybody lacks something.
 func (d *demo) report(ctx context.Context, start time.Time, o *orderv1.Order) error {
 	hooks, err := d.awaitWebhooks(ctx)
@@ -24,7 +27,7 @@ func (d *demo) report(ctx context.Context, start time.Time, o *orderv1.Order) er
 	d.say("\nTimeline of the order (since its creation, by the service that announced it):")
 	first := d.timeline.print(d.w, start)
 	paid, delivered := first[event.PaymentSucceeded], first[event.OrderDelivered]
-	mails, err := d.sandbox.Mails(ctx, demoEmail)
+	mails, err := d.awaitMails(ctx)
 	if err != nil {
 		return err
 	}
@@ -72,6 +75,23 @@ func (d *demo) awaitWebhooks(ctx context.Context) ([]client.Webhook, error) {
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(fmt.Errorf("%d of %d webhooks received", len(good), len(demoEvents)), ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// awaitMails waits until the customer has the licences and the receipt.
+func (d *demo) awaitMails(ctx context.Context) ([]client.Mail, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		mails, err := d.sandbox.Mails(ctx, demoEmail)
+		if err != nil || len(mails) >= demoMails {
+			return mails, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("%d of %d mails received", len(mails), demoMails), ctx.Err())
 		case <-tick.C:
 		}
 	}

@@ -29,10 +29,19 @@ type Mail struct {
 	// Text and HTML are the bodies, decoded.
 	Text string `json:"text"`
 	HTML string `json:"html,omitempty"`
+	// Pictures are those that HTML names as "cid:…".
+	Pictures []Picture `json:"pictures,omitempty"`
 	// Header holds all headers as they came.
 	Header map[string][]string `json:"header"`
 	// Problem says why the mail can't be read; Text is then what came.
 	Problem string `json:"problem,omitempty"`
+}
+
+// Picture is a picture of the HTML.
+type Picture struct {
+	ID   string `json:"id"`
+	Type string `json:"type"`
+	Data []byte `json:"data"`
 }
 
 // parse reads a letter. What can't be read is shown as it came.
@@ -56,7 +65,16 @@ func parse(letter Letter) Mail {
 	return m
 }
 
-// read takes the first text and the first HTML part.
+// rendered is the HTML with its pictures in it.
+func (m *Mail) rendered() string {
+	pairs := make([]string, 0, 2*len(m.Pictures))
+	for _, p := range m.Pictures {
+		pairs = append(pairs, "cid:"+p.ID, "data:"+p.Type+";base64,"+base64.StdEncoding.EncodeToString(p.Data))
+	}
+	return strings.NewReplacer(pairs...).Replace(m.HTML)
+}
+
+// read takes the first text and the first HTML part, and the pictures.
 func (m *Mail) read(header textHeader, body io.Reader, depth int) error {
 	kind, params, err := mime.ParseMediaType(header.get("Content-Type"))
 	if err != nil {
@@ -86,6 +104,8 @@ func (m *Mail) read(header textHeader, body io.Reader, depth int) error {
 		m.Text = unixLines(valid(text))
 	case kind == "text/html" && m.HTML == "":
 		m.HTML = unixLines(valid(text))
+	case strings.HasPrefix(kind, "image/") && header.get("Content-Id") != "":
+		m.Pictures = append(m.Pictures, Picture{ID: strings.Trim(header.get("Content-Id"), "<>"), Type: kind, Data: text})
 	}
 	return nil
 }

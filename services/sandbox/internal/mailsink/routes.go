@@ -2,6 +2,7 @@ package mailsink
 
 import (
 	"embed"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -25,6 +26,7 @@ const shown = 200
 func (s *Sink) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /mails", s.showList)
 	mux.HandleFunc("GET /mails/{number}", s.show)
+	mux.HandleFunc("GET /mails/{number}/html", s.showHTML)
 	mux.HandleFunc("GET /control/mails", control.Handle(func(r *http.Request) (any, error) {
 		return s.mails(r.FormValue("to")), nil
 	}))
@@ -64,12 +66,37 @@ func (s *Sink) showList(w http.ResponseWriter, _ *http.Request) {
 	page.Write(w, http.StatusOK, listPage, mails)
 }
 
-func (s *Sink) show(w http.ResponseWriter, r *http.Request) {
+// named is the mail that a path names; it answers if there is none.
+func (s *Sink) named(w http.ResponseWriter, r *http.Request) (m Mail, ok bool) {
 	letters := s.list()
 	number, err := strconv.Atoi(r.PathValue("number"))
 	if err != nil || number < 1 || number > len(letters) {
 		http.NotFound(w, r)
+		return Mail{}, false
+	}
+	return parse(letters[number-1]), true
+}
+
+func (s *Sink) show(w http.ResponseWriter, r *http.Request) {
+	if m, ok := s.named(w, r); ok {
+		page.Write(w, http.StatusOK, mailPage, m)
+	}
+}
+
+// mailPolicy keeps the HTML of a mail harmless: no script, no forms, nothing from
+// elsewhere, as careful mail programs show it.
+const mailPolicy = "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'self'"
+
+// showHTML shows what the HTML of a mail looks like.
+func (s *Sink) showHTML(w http.ResponseWriter, r *http.Request) {
+	m, ok := s.named(w, r)
+	if !ok {
 		return
 	}
-	page.Write(w, http.StatusOK, mailPage, parse(letters[number-1]))
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", mailPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	_, _ = io.WriteString(w, m.rendered()) //nolint:gosec // a mail's HTML is what is to be seen; the policy keeps it harmless
 }

@@ -141,6 +141,31 @@ func TestMails(t *testing.T) {
 	}
 }
 
+// TestHTMLIsShown with its pictures, where it can do no harm.
+func TestHTMLIsShown(t *testing.T) {
+	w := newWorld(t)
+	if err := w.send(mail.Message{ID: "m", From: "shop@example.com", To: "jo@example.org", Subject: "s", Text: "t",
+		HTML:     `<p>Hi <img src="cid:logo"></p><script>alert(1)</script>`,
+		Pictures: []mail.Picture{{ID: "logo", Type: "image/png", Data: []byte("\x89PNG")}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if page := w.get("/mails/1"); !strings.Contains(page, `src="/mails/1/html"`) {
+		t.Errorf("page:\n%s", page)
+	}
+	resp, err := http.Get(w.server.URL + "/mails/1/html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if p := resp.Header.Get("Content-Security-Policy"); !strings.Contains(p, "sandbox") || strings.Contains(p, "script") {
+		t.Errorf("policy %q", p)
+	}
+	if page := w.get("/mails/1/html"); !strings.Contains(page, `<img src="data:image/png;base64,iVBORw==">`) {
+		t.Errorf("page:\n%s", page)
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	w := newWorld(t)
 	put := func(body string) int {

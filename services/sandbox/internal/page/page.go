@@ -1,7 +1,7 @@
 // Package page owns the look of the sandbox's pages and the policy that keeps them harmless.
 //
 // It takes templates that define "title" and "main" and gives whole pages: one stylesheet, no script, nothing loaded
-// from elsewhere.
+// from elsewhere. Frames are our own.
 package page
 
 import (
@@ -21,7 +21,7 @@ const StylePath = "/style.css"
 
 // policy allows the stylesheet and forms. A form may lead to any web address: after the sandbox's own answer come
 // redirects to the system and to the shop, and browsers hold those against form-action as well.
-const policy = "default-src 'none'; style-src 'self'; form-action 'self' http: https:; " +
+const policy = "default-src 'none'; style-src 'self'; frame-src 'self'; form-action 'self' http: https:; " +
 	"base-uri 'none'; frame-ancestors 'none'"
 
 // functions of all templates.
