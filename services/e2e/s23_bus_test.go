@@ -1,10 +1,12 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
 
+	"quittance/pkg/testkit"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
@@ -20,7 +22,8 @@ func (w *world) inFlight(n int) (orderIDs []string) {
 }
 
 // TestS23BusLostAndSetBack: JetStream's directory is replaced by an older copy,
-// and then deleted, while orders are in flight. All are delivered, once. P5.
+// and then deleted, while orders are in flight. All are delivered, once, and
+// every customer gets a receipt. P5.
 func TestS23BusLostAndSetBack(t *testing.T) {
 	w := startProcesses(t, config(""), setup{})
 	bus := w.fleet.nats
@@ -77,4 +80,15 @@ func TestS23BusLostAndSetBack(t *testing.T) {
 		owner[keys[0]] = orderID
 	}
 	t.Logf("%d orders delivered, the last one %s after the bus was empty", len(orders), time.Since(begun).Round(time.Second))
+	// Receipts have nobody who waits for them: notification reads on by itself.
+	testkit.Eventually(t, 3*time.Minute, func() error {
+		ids := map[string]bool{}
+		for _, m := range w.letters(receipt) {
+			ids[m.MessageID] = true
+		}
+		if len(ids) != len(orders) {
+			return fmt.Errorf("%d receipts of %d orders", len(ids), len(orders))
+		}
+		return nil
+	})
 }
