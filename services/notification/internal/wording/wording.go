@@ -220,7 +220,7 @@ func (c *content) bill(o *orderv1.Order) {
 	for _, l := range o.GetLines() {
 		before := Amount(l.GetAmount())
 		before.Minor += l.GetDiscount().GetMinor()
-		shown := line{Name: clean(l.GetName(), maxShop), Amount: c.L.Money(before)}
+		shown := line{Name: clean(l.GetName(), maxName), Amount: c.L.Money(before)}
 		if l.GetQuantity() != 1 {
 			shown.Each = c.T("mail.each", c.L.Number(l.GetQuantity()), c.money(l.GetUnitPrice()))
 		}
