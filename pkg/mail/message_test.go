@@ -167,3 +167,26 @@ func TestAddressesOfCustomersPass(t *testing.T) {
 		}
 	})
 }
+
+// TestExplain: people are told what to put right, in none of the server's words.
+func TestExplain(t *testing.T) {
+	said := errors.New("550 jane@example.com: go away")
+	for want, tt := range map[string]struct {
+		err  error
+		part mail.Part
+	}{
+		"does not take the mail now (connect, code 0)":   {&mail.SendError{Step: "connect", Err: said}, ""},
+		"does not take the mail now (RCPT TO, code 450)": {&mail.SendError{Step: "RCPT TO", Code: 450, Err: said}, ""},
+		"does not take the mail now (unknown, code 0)":   {said, ""},
+		"the recipient's address was refused (code 550)": {fmt.Errorf("send: %w", &mail.SendError{Step: "RCPT TO", Code: 550, Permanent: true, Err: said}), mail.PartRecipient},
+		"the recipient's address was refused (code 0)":   {&mail.FieldError{Field: "To", Reason: "x"}, mail.PartRecipient},
+		"the sender's address was refused (code 553)":    {&mail.SendError{Step: "MAIL FROM", Code: 553, Permanent: true, Err: said}, mail.PartSender},
+		"the mail was refused (message, code 554)":       {&mail.SendError{Step: "message", Code: 554, Permanent: true, Err: said}, mail.PartContent},
+		"the mail was refused (Subject, code 0)":         {&mail.FieldError{Field: "Subject", Reason: "x"}, mail.PartContent},
+	} {
+		problem, part := mail.Explain(tt.err)
+		if !strings.Contains(problem, want) || part != tt.part || strings.Contains(problem, "jane") {
+			t.Errorf("%v: %q, %q", tt.err, problem, part)
+		}
+	}
+}

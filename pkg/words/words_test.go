@@ -100,3 +100,11 @@ func TestParseRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestInitial(t *testing.T) {
+	for name, want := range map[string]string{"acme": "A", "«Übel»": "Ü", "…7 things": "7", "★": "★", "אב": "א"} {
+		if got := words.Initial(name); got != want {
+			t.Errorf("%q gives %q, want %q", name, got, want)
+		}
+	}
+}

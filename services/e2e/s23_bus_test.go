@@ -23,7 +23,7 @@ func (w *world) inFlight(n int) (orderIDs []string) {
 
 // TestS23BusLostAndSetBack: JetStream's directory is replaced by an older copy,
 // and then deleted, while orders are in flight. All are delivered, once, and
-// every customer gets a receipt. P5.
+// every customer gets a receipt, or is told how to pay. P5.
 func TestS23BusLostAndSetBack(t *testing.T) {
 	w := startProcesses(t, config(""), setup{})
 	bus := w.fleet.nats
@@ -58,7 +58,11 @@ func TestS23BusLostAndSetBack(t *testing.T) {
 	bus.ready()
 
 	orders = append(orders, w.inFlight(3)...)
+	transfer := func() { retried(w, w.payments.StartPayment, startOffline(w.order(item("notepad", 1)))) }
+	transfer()
+	transfer()
 	bus.kill()
+	transfer()
 	orders = append(orders, w.inFlight(2)...)
 	if err := os.RemoveAll(w.fleet.natsDir); err != nil {
 		t.Fatal(err)
@@ -80,14 +84,18 @@ func TestS23BusLostAndSetBack(t *testing.T) {
 		owner[keys[0]] = orderID
 	}
 	t.Logf("%d orders delivered, the last one %s after the bus was empty", len(orders), time.Since(begun).Round(time.Second))
-	// Receipts have nobody who waits for them: notification reads on by itself.
-	testkit.Eventually(t, 3*time.Minute, func() error {
+	// Mails have nobody who waits for them: notification reads on by itself, and the
+	// cause of instructions is said again.
+	distinct := func(kind string) int {
 		ids := map[string]bool{}
-		for _, m := range w.letters(receipt) {
+		for _, m := range w.letters(kind) {
 			ids[m.MessageID] = true
 		}
-		if len(ids) != len(orders) {
-			return fmt.Errorf("%d receipts of %d orders", len(ids), len(orders))
+		return len(ids)
+	}
+	testkit.Eventually(t, 3*time.Minute, func() error {
+		if paid, open := distinct(receipt), distinct(instructions); paid != len(orders) || open != 3 {
+			return fmt.Errorf("%d receipts of %d orders, %d mails with instructions of 3", paid, len(orders), open)
 		}
 		return nil
 	})
