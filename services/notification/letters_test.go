@@ -31,10 +31,16 @@ type postOffice struct {
 	got []mail.Message
 	// answer is the error of the nth mail, from 1.
 	answer func(nth int) error
+	// silent: nobody answers.
+	silent atomic.Bool
 }
 
 // Send implements mail.Sender.
-func (p *postOffice) Send(_ context.Context, m mail.Message) error {
+func (p *postOffice) Send(ctx context.Context, m mail.Message) error {
+	if p.silent.Load() {
+		<-ctx.Done()
+		return &mail.SendError{Step: "connect", Err: ctx.Err()}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.got = append(p.got, m)
@@ -241,6 +247,26 @@ func TestTemporaryErrorsAreRetried(t *testing.T) {
 			t.Errorf("%v", got)
 		}
 		w.resting("sent", "")
+	}, office(p))
+}
+
+// TestASilentMailServer: what comes of waiting for it is noted, and the letter
+// tried again after a pause.
+func TestASilentMailServer(t *testing.T) {
+	p := &postOffice{}
+	p.silent.Store(true)
+	inWorld(t, func(w *world) {
+		w.becomes("ord_1", isPaid)
+		w.emit("ord_1", event.OrderCreated, event.PaymentSucceeded)
+		w.pass(40 * time.Second)
+		if all := w.letters(); len(all) != 1 || !strings.Contains(all[0], "does not take the mail now (connect, code 0)") || !strings.Contains(all[0], `"tries":1`) {
+			t.Errorf("letters %v", all)
+		}
+		p.silent.Store(false)
+		w.pass(10 * time.Minute)
+		if n := len(p.mails()); n != 1 {
+			t.Errorf("%d mails", n)
+		}
 	}, office(p))
 }
 

@@ -32,6 +32,8 @@ import (
 const (
 	// rarely is how often the store is asked what another process left.
 	rarely = 10 * time.Second
+	// finishing is the part of the time for the work that is kept for its outcome.
+	finishing = 5 * time.Second
 	// workers is how many letters are sent at once.
 	workers = 8
 )
@@ -156,7 +158,7 @@ func (ls *Letters) work(ctx context.Context, doc *due.Leased[letter.Letter]) err
 	if !l.Due(now) {
 		return ls.tell(ctx, doc)
 	}
-	o := ls.send(ctx, &l)
+	o := ls.try(ctx, &l)
 	now = ls.Now()
 	var after letter.Letter
 	err := doc.Finish(ctx, func(l *letter.Letter, ch *docstore.Change) error {
@@ -179,6 +181,16 @@ func (ls *Letters) work(ctx context.Context, doc *due.Leased[letter.Letter]) err
 		ls.say(ctx, &after)
 	}
 	return err
+}
+
+// try sends a letter in the time that there is for it.
+func (ls *Letters) try(ctx context.Context, l *letter.Letter) outcome {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-finishing))
+		defer cancel()
+	}
+	return ls.send(ctx, l)
 }
 
 // failed is the event that tells the merchant.
