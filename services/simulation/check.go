@@ -54,6 +54,7 @@ func (w *world) check() {
 		w.checkProgress(e)
 		w.checkHistory(e)
 		w.checkHooks(e)
+		w.checkLetters(e)
 	}
 	w.checkTransactions(endings)
 	w.checkKeys(endings)

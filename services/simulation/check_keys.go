@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"quittance/pkg/event"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
 )
 
@@ -47,10 +48,47 @@ func (w *world) checkKeys(endings []*ending) {
 	}
 }
 
+// Mails with what was bought, receipts and ends, as their ids begin.
+const (
+	goods     = "mail_"
+	receipts  = "receipt_"
+	farewells = "expired_"
+)
+
+// checkLetters: the customer of each paid order has its receipt, of each expired
+// one the word that it has, by one mail; nobody else has.
+func (w *world) checkLetters(e *ending) {
+	causes := map[string]int{}
+	held := false
+	for _, told := range e.events {
+		causes[told.GetType()]++
+		held = held || told.GetType() == event.OrderOnHold
+	}
+	for kind, cause := range map[string]string{receipts: event.PaymentSucceeded, farewells: event.OrderExpired} {
+		ids := map[string]bool{}
+		for _, m := range w.mails.got {
+			if m.To == e.email && strings.HasPrefix(m.ID, kind) {
+				ids[m.ID] = true
+			}
+		}
+		if len(ids) > causes[cause] {
+			w.fail("P5: order %d has %d mails of %s for %d events", e.n, len(ids), kind, causes[cause])
+		}
+		state := e.order.GetPaymentState()
+		due := kind == receipts && (state == paid || state == partly) && !held || kind == farewells && state == expired
+		if due && !e.order.GetPrepaid() && !w.mails.refused[e.email] && len(ids) == 0 {
+			w.fail("P5: order %d is %s, and no mail of %s came", e.n, state, kind)
+		}
+	}
+}
+
 // checkMails compares the mailed keys with the recorded ones.
 func (w *world) checkMails(endings []*ending) {
 	texts := map[string]string{}
 	for _, m := range w.mails.got {
+		if !strings.HasPrefix(m.ID, goods) {
+			continue // letters say how the order is when they are sent
+		}
 		if text, repeat := texts[m.ID]; repeat && text != m.Text {
 			w.fail("P3: mail %q came twice with different texts", m.Subject)
 		}
@@ -65,7 +103,7 @@ func (w *world) checkMails(endings []*ending) {
 		}
 		mailed, subjects := map[string]bool{}, 0
 		for _, m := range w.mails.got {
-			if m.To != e.email {
+			if m.To != e.email || !strings.HasPrefix(m.ID, goods) {
 				continue
 			}
 			subjects++

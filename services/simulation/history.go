@@ -145,7 +145,7 @@ var builders = map[string]builder{
 		return delivery.New(ctx, d, delivery.Config{Workers: workers}, l.orders(), &mailer{l.node.w.mails, l})
 	},
 	notificationName: func(ctx context.Context, l *life, d service.Deps) (running, error) {
-		return notification.New(ctx, d, notification.Config{Transport: &postman{l.node.w.hooks, l}, CatchUp: catchUp, Workers: workers}, l.orders(), nil)
+		return notification.New(ctx, d, notification.Config{Transport: &postman{l.node.w.hooks, l}, CatchUp: catchUp, Workers: workers}, l.orders(), &mailer{l.node.w.mails, l})
 	},
 }
 
