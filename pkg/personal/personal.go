@@ -52,24 +52,23 @@ func is(f protoreflect.FieldDescriptor) bool {
 	return personal
 }
 
-// Erase is an event without personal data: the same in all else.
-func Erase(e event.Event) (event.Event, error) {
+// Erased is what an event carries, without personal data.
+func Erased(e event.Event) ([]byte, error) {
 	m := payload(e.Type)
 	if m == nil {
-		return e, nil
+		return e.Data, nil
 	}
 	if err := e.Decode(m); err != nil {
-		return event.Event{}, err
+		return nil, err
 	}
 	if !Clear(m) {
-		return e, nil
+		return e.Data, nil
 	}
 	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
-		return event.Event{}, fmt.Errorf("marshal %s %s: %w", e.Type, e.ID, err)
+		return nil, fmt.Errorf("marshal %s %s: %w", e.Type, e.ID, err)
 	}
-	e.Data = data
-	return e, nil
+	return data, nil
 }
 
 // payload is an empty message of a type of events that can carry personal data,

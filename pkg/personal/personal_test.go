@@ -13,7 +13,7 @@ import (
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
-func TestEraseTakesOutWhatIsPersonalAndNothingElse(t *testing.T) {
+func TestErasedTakesOutWhatIsPersonalAndNothingElse(t *testing.T) {
 	fact := &eventv1.OrderEvent{Sequence: 3, Order: &orderv1.Order{
 		Id: "ord_1", Reference: "R-1", Total: &orderv1.Money{Minor: 4900, Currency: "EUR"},
 		Customer: &orderv1.Customer{Email: "canary@example.com", Name: "Canary", Address: "Canary street"},
@@ -24,8 +24,8 @@ func TestEraseTakesOutWhatIsPersonalAndNothingElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	erased, err := Erase(e)
-	if err != nil {
+	erased := e
+	if erased.Data, err = Erased(e); err != nil {
 		t.Fatal(err)
 	}
 	got := &eventv1.OrderEvent{}
@@ -39,11 +39,11 @@ func TestEraseTakesOutWhatIsPersonalAndNothingElse(t *testing.T) {
 	if !proto.Equal(got, want) {
 		t.Errorf("erased %v", got)
 	}
-	if strings.Contains(strings.ToLower(string(erased.Data)), "canary") || erased.ID != e.ID || !erased.Time.Equal(e.Time) {
-		t.Errorf("event %+v", erased)
+	if strings.Contains(strings.ToLower(string(erased.Data)), "canary") {
+		t.Errorf("data %q", erased.Data)
 	}
-	again, err := Erase(erased)
-	if err != nil || string(again.Data) != string(erased.Data) {
+	again, err := Erased(erased)
+	if err != nil || string(again) != string(erased.Data) {
 		t.Errorf("erased again: %v, %v", again, err)
 	}
 }
@@ -53,8 +53,8 @@ func TestEventsWithoutPersonalDataStayAsTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same, err := Erase(e)
-	if err != nil || string(same.Data) != string(e.Data) {
+	same, err := Erased(e)
+	if err != nil || string(same) != string(e.Data) {
 		t.Errorf("%v, %v", same, err)
 	}
 }
