@@ -35,21 +35,23 @@ const pageOfParked = 100
 type erase func(ctx context.Context, merchant, order string) (keys []string, err error)
 
 // Erases makes the service erase personal data when an order's customer was
-// erased, and answer the order for it.
+// erased, and answer the order for it. A handler that the service has for that
+// event already runs when all is erased, before the answer.
 func Erases(ctx context.Context, b *Base, do erase) error {
 	coll, err := Open(ctx, b, docstore.Spec[Erasure]{Name: "erasures"})
 	if err != nil {
 		return err
 	}
 	b.erasures = coll
-	b.On(event.CustomerErased, func(ctx context.Context, e event.Event) error { return b.erase(ctx, e, do) })
+	then := b.handlers[event.CustomerErased]
+	b.On(event.CustomerErased, func(ctx context.Context, e event.Event) error { return b.erase(ctx, e, do, then) })
 	return nil
 }
 
 func erasureID(order string) string { return id.Derived("ers", order) }
 
 // erase notes the erasure first, so that what comes meanwhile brings nothing back.
-func (b *Base) erase(ctx context.Context, e event.Event, do erase) error {
+func (b *Base) erase(ctx context.Context, e event.Event, do erase, then bus.Handler) error {
 	fact := &eventv1.OrderEvent{}
 	if err := e.Decode(fact); err != nil {
 		return bus.Permanent(err)
@@ -65,6 +67,11 @@ func (b *Base) erase(ctx context.Context, e event.Event, do erase) error {
 	}
 	if err := b.EraseParked(ctx, append(keys, order)...); err != nil {
 		return err
+	}
+	if then != nil {
+		if err := then(ctx, e); err != nil {
+			return err
+		}
 	}
 	answer, err := b.Event(event.ErasureAcknowledged, order, order, merchant, &eventv1.ErasureAcknowledged{OrderId: order, Service: b.Name})
 	if err != nil {
