@@ -294,3 +294,47 @@ func TestLogStaysShort(t *testing.T) {
 	}
 	must(t, e.Ping(t.Context()))
 }
+
+// What a document does not hold any more is in no file once the log was emptied,
+// also while the engine goes on.
+func TestErasedIsErasedFromTheFiles(t *testing.T) {
+	e := openTest(t, Options{EmptyEvery: 20 * time.Millisecond})
+	s := openStore(t, e, "email")
+	const canary = "canary@example.com"
+	for i := range 50 {
+		must(t, s.Insert(t.Context(), &docstore.Record{
+			ID: fmt.Sprint(i), Body: []byte(`"` + strings.Repeat(canary+" ", 1+i*10) + `"`), Index: map[string]string{"email": canary},
+		}))
+	}
+	for i := range 50 {
+		if i%5 == 0 {
+			_, err := s.Delete(t.Context(), fmt.Sprint(i), 1)
+			must(t, err)
+			continue
+		}
+		_, err := s.Update(t.Context(), fmt.Sprint(i), func(rec *docstore.Record) error {
+			rec.Body, rec.Index = []byte(`""`), nil
+			return nil
+		})
+		must(t, err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		found := ""
+		for _, suffix := range []string{"", "-wal"} {
+			raw, err := os.ReadFile(e.path + suffix)
+			must(t, err)
+			if strings.Contains(string(raw), canary) {
+				found = "test.db" + suffix
+			}
+		}
+		if found == "" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s still has it", found)
+		}
+		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the engine's own pace
+	}
+	must(t, e.Ping(t.Context()))
+}

@@ -128,9 +128,12 @@ func newWorld(t testing.TB) *world {
 	for _, typ := range reference.Types() {
 		base.On(typ, w.ref.Handle)
 	}
-	h := &handle.Handlers{Attempts: w.attempts, Saved: saved, Fulfillments: filled}
+	h := &handle.Handlers{Attempts: w.attempts, Saved: saved, Fulfillments: filled, Sessions: ss}
 	base.On(event.PaymentVerified, h.PaymentVerified)
 	base.On(event.FulfillmentAcknowledged, h.FulfillmentAcknowledged)
+	if err := service.Erases(t.Context(), base, h.Erase); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- base.Run(ctx) }()
