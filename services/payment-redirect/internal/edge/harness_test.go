@@ -25,6 +25,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	busmemory "quittance/pkg/bus/memory"
+	"quittance/pkg/docstore"
 	"quittance/pkg/docstore/memory"
 	"quittance/pkg/event"
 	"quittance/pkg/id"
@@ -70,6 +71,7 @@ type world struct {
 	bus      *watched
 	handler  http.Handler
 	clerk    clerk
+	engine   docstore.Engine
 }
 
 func newWorld(t testing.TB) *world {
@@ -81,8 +83,9 @@ func newWorld(t testing.TB) *world {
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w.bus = &watched{Bus: busmemory.New(busmemory.Config{})}
+	w.engine = memory.New()
 	base, err := service.New(t.Context(), "payment", service.Deps{
-		Engine: memory.New(), Bus: w.bus, Log: quiet, Keyring: w.keys, Now: time.Now,
+		Engine: w.engine, Bus: w.bus, Log: quiet, Keyring: w.keys, Now: time.Now,
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
 	})
 	if err != nil {
