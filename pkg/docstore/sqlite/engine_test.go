@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"quittance/pkg/docstore"
+	"quittance/pkg/testkit"
 )
 
 func must(t *testing.T, err error) {
@@ -318,23 +319,15 @@ func TestErasedIsErasedFromTheFiles(t *testing.T) {
 		})
 		must(t, err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		found := ""
+	testkit.Eventually(t, 10*time.Second, func() error {
 		for _, suffix := range []string{"", "-wal"} {
 			raw, err := os.ReadFile(e.path + suffix)
 			must(t, err)
 			if strings.Contains(string(raw), canary) {
-				found = "test.db" + suffix
+				return fmt.Errorf("test.db%s still has it", suffix)
 			}
 		}
-		if found == "" {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s still has it", found)
-		}
-		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // the engine's own pace
-	}
+		return nil
+	})
 	must(t, e.Ping(t.Context()))
 }
