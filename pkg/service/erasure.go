@@ -57,6 +57,9 @@ func (b *Base) erase(ctx context.Context, e event.Event, do erase, then bus.Hand
 		return bus.Permanent(err)
 	}
 	order, merchant := fact.GetOrder().GetId(), fact.GetOrder().GetMerchantId()
+	if order == "" || merchant == "" {
+		return bus.Permanent(fmt.Errorf("%s %s names no order", e.Type, e.ID))
+	}
 	note := &Erasure{Order: order, Merchant: merchant, At: b.Now()}
 	if _, err := b.erasures.For(merchant).Insert(ctx, erasureID(order), note); err != nil && !errors.Is(err, docstore.ErrExists) {
 		return err
