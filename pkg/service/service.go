@@ -1,6 +1,7 @@
 // Package service owns what every service of the system is made of: a store
 // with an outbox relay, handlers of events with a place to park what they
-// refuse, and loops of due work, started and stopped in the right order.
+// refuse, loops of due work, started and stopped in the right order, and the one
+// way to erase a customer (see [Erases]).
 //
 // A service takes [Deps] and a name and gives a [Base] to build on; package
 // services/order shows the canonical use.
