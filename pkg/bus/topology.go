@@ -22,25 +22,37 @@ func Topology() Table {
 	return Table{
 		"order": {
 			event.PaymentVerified, event.DeliveryCompleted, event.DeliveryDelayed, event.DeliveryRevoked, event.FulfillmentChanged,
+			event.ErasureAcknowledged,
 		},
 		// payment-redirect
-		"payment": slices.Concat(reference, []string{event.PaymentVerified, event.FulfillmentAcknowledged}),
+		"payment": slices.Concat(reference, []string{event.PaymentVerified, event.FulfillmentAcknowledged, event.CustomerErased}),
 		// callback-ingest
-		"callback": slices.Concat(reference, []string{event.PaymentVerified, event.CallbackAcknowledged, event.CallbackRescued}),
+		"callback": slices.Concat(reference, []string{event.PaymentVerified, event.CallbackAcknowledged, event.CallbackRescued, event.CustomerErased}),
 		"verification": slices.Concat(reference, []string{
 			event.PaymentStarted, event.PaymentReturned, event.PaymentConfirmed, event.CallbackReceived,
 			// The order's answers to payment.verified.
 			event.PaymentSucceeded, event.PaymentFailed, event.PaymentDuplicate, event.OrderOnHold,
 			event.OrderRefunded, event.OrderCanceled, event.PaymentAcknowledged,
-			event.RefundRequested,
+			event.RefundRequested, event.CustomerErased,
 		}),
 		"delivery": slices.Concat(reference, []string{
-			event.PaymentSucceeded, event.OrderRefunded, event.OrderCanceled,
+			event.PaymentSucceeded, event.OrderRefunded, event.OrderCanceled, event.CustomerErased,
 			// The order's answers to delivery.completed and delivery.revoked.
 			event.ProductDelivered, event.ProductRevoked, event.DeliveryAcknowledged,
 		}),
 		"notification": slices.Concat(reference, event.Public, event.PublicMerchant, []string{event.PaymentStarted}),
 	}
+}
+
+// Consumers lists the services that consume a type of events, in alphabetical order.
+func (t Table) Consumers(typ string) []string {
+	var out []string
+	for _, service := range slices.Sorted(maps.Keys(t)) {
+		if slices.Contains(t[service], typ) {
+			out = append(out, service)
+		}
+	}
+	return out
 }
 
 // Streams.

@@ -221,3 +221,40 @@ func TestAwait(t *testing.T) {
 		t.Fatal(doc, err)
 	}
 }
+
+func TestRewritingWhatEventsCarrySendsNothingAgain(t *testing.T) {
+	c, r, _ := open(t)
+	told := happened("e1")
+	told.Data = []byte("secret")
+	if _, err := c.Insert(t.Context(), "a", "acme", &thing{}, told, happened("e2")); err != nil {
+		t.Fatal(err)
+	}
+	r.known = 2
+	var changes []bool
+	for range 2 {
+		doc, err := c.Update(t.Context(), "a", func(_ *thing, ch *docstore.Change) error {
+			changed, err := ch.Rewrite(func(event.Event) ([]byte, error) { return nil, nil })
+			changes = append(changes, changed)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(doc.Events) != 2 || len(doc.Events[0].Data) > 0 || doc.Events[0].ID != "e1" || !doc.Events[0].Time.Equal(now) {
+			t.Fatalf("events %+v", doc.Events)
+		}
+	}
+	if len(r.committed) != 1 || !changes[0] || changes[1] {
+		t.Errorf("%d writes with something to send, changes %v", len(r.committed), changes)
+	}
+	refused := errors.New("no")
+	if _, err := c.Update(t.Context(), "a", func(_ *thing, ch *docstore.Change) error {
+		_, err := ch.Rewrite(func(event.Event) ([]byte, error) { return []byte("x"), refused })
+		return err
+	}); !errors.Is(err, refused) {
+		t.Errorf("err %v", err)
+	}
+	if doc, err := c.Get(t.Context(), "a"); err != nil || len(doc.Events[0].Data) > 0 {
+		t.Errorf("after a refused change: %v, %v", doc, err)
+	}
+}

@@ -21,6 +21,9 @@ const (
 	// by hand, as its operations say.
 	OrderActionRequired = "order.action_required"
 	ProductRevoked      = "product.revoked"
+	// CustomerErased: the personal data of an order's customer was erased from the
+	// order, and every service that has some does the same.
+	CustomerErased = "customer.erased"
 )
 
 // Public lists the public order events.
@@ -28,6 +31,7 @@ var Public = []string{
 	OrderCreated, PaymentSucceeded, PaymentFailed, PaymentDuplicate,
 	ProductDelivered, ProductDeliveryDelayed, OrderDelivered, OrderOnHold,
 	OrderCanceled, OrderExpired, OrderPaymentDue, OrderRefunded, OrderActionRequired, ProductRevoked,
+	CustomerErased,
 }
 
 // Public merchant events go to merchants as webhooks too; they are about no
@@ -71,6 +75,9 @@ const (
 	DeliveryRevoked   = "delivery.revoked"
 	// DeliveryAcknowledged answers a repeated DeliveryCompleted or DeliveryRevoked.
 	DeliveryAcknowledged = "delivery.acknowledged"
+	// ErasureAcknowledged answers a CustomerErased, from each service that holds
+	// personal data.
+	ErasureAcknowledged = "erasure.acknowledged"
 )
 
 // Reference data, the latest per item.

@@ -30,7 +30,11 @@ type Parked struct {
 
 // Park implements bus.Parker.
 func (b *Base) Park(ctx context.Context, e event.Event, cause error) error {
-	_, err := b.parked.Insert(ctx, id.Derived("prk", e.ID), e.Merchant, &Parked{Event: e, Error: cause.Error(), At: b.Now()})
+	e, err := b.forget(ctx, e)
+	if err != nil {
+		return err
+	}
+	_, err = b.parked.Insert(ctx, id.Derived("prk", e.ID), e.Merchant, &Parked{Event: e, Error: cause.Error(), At: b.Now()})
 	if err != nil && !errors.Is(err, docstore.ErrExists) {
 		return err
 	}

@@ -1,6 +1,7 @@
 // Package service owns what every service of the system is made of: a store
 // with an outbox relay, handlers of events with a place to park what they
-// refuse, and loops of due work, started and stopped in the right order.
+// refuse, loops of due work, started and stopped in the right order, and the one
+// way to erase a customer (see [Erases]).
 //
 // A service takes [Deps] and a name and gives a [Base] to build on; package
 // services/order shows the canonical use.
@@ -49,9 +50,11 @@ type Deps struct {
 // Base is the common part of a service.
 type Base struct {
 	Deps
-	Name     string
-	Relay    *outbox.Relay
-	parked   *docstore.Collection[Parked]
+	Name   string
+	Relay  *outbox.Relay
+	parked *docstore.Collection[Parked]
+	// erasures is nil in services that hold nobody's personal data.
+	erasures *docstore.Collection[Erasure]
 	handlers map[string]bus.Handler
 	parts    []part
 }
@@ -66,7 +69,10 @@ func New(ctx context.Context, name string, d Deps) (*Base, error) {
 	d.Log = d.Log.With("component", name)
 	b := &Base{Deps: d, Name: name, handlers: map[string]bus.Handler{}}
 	b.Relay = outbox.New(d.Bus, d.Log, d.Now)
-	parked, err := docstore.Open(ctx, d.Engine, docstore.Spec[Parked]{Name: "parked", Now: d.Now})
+	parked, err := docstore.Open(ctx, d.Engine, docstore.Spec[Parked]{
+		Name: "parked", Now: d.Now,
+		Indexes: map[string]func(*Parked) string{byKey: func(p *Parked) string { return p.Event.Key }},
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -85,10 +85,13 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	h := &handle.Handlers{Callbacks: cs}
+	h := &handle.Handlers{Callbacks: cs, Erasures: base}
 	base.On(event.PaymentVerified, h.PaymentVerified)
 	base.On(event.CallbackAcknowledged, h.CallbackAcknowledged)
 	base.On(event.CallbackRescued, h.CallbackRescued)
+	if err := service.Erases(ctx, base, cs.Erase); err != nil {
+		return nil, err
+	}
 	return &Service{base: base, Reference: ref, receiver: receiver, lister: &edge.Lister{Callbacks: cs, Accounts: accounts, Providers: providers}}, nil
 }
 

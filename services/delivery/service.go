@@ -104,12 +104,15 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 		return nil, err
 	}
 	h := &handle.Handlers{Deliveries: ds}
-	base.On(event.PaymentSucceeded, h.PaymentSucceeded)
-	base.On(event.OrderRefunded, h.OrderRefunded)
-	base.On(event.OrderCanceled, h.OrderRefunded)
+	base.On(event.PaymentSucceeded, base.Forgetful(h.PaymentSucceeded))
+	base.On(event.OrderRefunded, base.Forgetful(h.OrderRefunded))
+	base.On(event.OrderCanceled, base.Forgetful(h.OrderRefunded))
 	base.On(event.ProductDelivered, h.OrderKnows)
 	base.On(event.ProductRevoked, h.OrderKnows)
 	base.On(event.DeliveryAcknowledged, h.DeliveryAcknowledged)
+	if err := service.Erases(ctx, base, h.Erase); err != nil {
+		return nil, err
+	}
 	s := &Service{
 		base: base, Reference: ref, transport: transport, stock: &edge.Stock{Licenses: ls},
 		server: &edge.Server{Deliveries: ds, Products: ref, Egress: policy},

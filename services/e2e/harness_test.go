@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -106,6 +107,14 @@ func start(t *testing.T, with setup) *world {
 		}
 		return startProcesses(t, cfg, with)
 	}
+	w, _ := startHere(t, cfg, with)
+	return w
+}
+
+// startHere starts the system in this process; stop ends it before the test does,
+// so that it can be started again on the same directory.
+func startHere(t *testing.T, cfg standalone.Config, with setup) (_ *world, stop func()) {
+	t.Helper()
 	sys, err := standalone.Open(t.Context(), cfg, with.options)
 	if err != nil {
 		t.Fatal(err)
@@ -113,12 +122,13 @@ func start(t *testing.T, with setup) *world {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- sys.Run(ctx) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Errorf("the system ended: %v", err)
 		}
 	})
+	t.Cleanup(stop)
 	seeding := sys.Seeding()
 	if with.seeding != nil {
 		with.seeding(&seeding)
@@ -134,7 +144,7 @@ func start(t *testing.T, with setup) *world {
 	}
 	w.key = demo.APIKey
 	w.connect(demo.APIKey)
-	return w
+	return w, stop
 }
 
 // emailOf is a customer of this test only.

@@ -48,7 +48,9 @@ func methodsOf() (methods []protoreflect.MethodDescriptor) {
 		}
 		return true
 	})
-	slices.SortFunc(methods, func(a, b protoreflect.MethodDescriptor) int { return strings.Compare(string(a.FullName()), string(b.FullName())) })
+	slices.SortFunc(methods, func(a, b protoreflect.MethodDescriptor) int {
+		return strings.Compare(string(a.FullName()), string(b.FullName()))
+	})
 	return methods
 }
 

@@ -100,12 +100,15 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	}
 	h := &handle.Handlers{Queues: qs, Letters: ls}
 	for _, typ := range event.Public {
-		base.On(typ, h.Public)
+		base.On(typ, base.Forgetful(h.Public))
 	}
 	for _, typ := range event.PublicMerchant {
 		base.On(typ, h.Merchant)
 	}
 	base.On(event.PaymentStarted, h.PaymentStarted)
+	if err := service.Erases(ctx, base, qs.Erase); err != nil {
+		return nil, err
+	}
 	return &Service{
 		base: base, Reference: ref, transport: transport,
 		server: &edge.Server{

@@ -20,6 +20,7 @@ import (
 
 	"quittance/pkg/bus"
 	busmemory "quittance/pkg/bus/memory"
+	"quittance/pkg/docstore"
 	"quittance/pkg/docstore/memory"
 	"quittance/pkg/event"
 	"quittance/pkg/fault"
@@ -77,6 +78,8 @@ type world struct {
 	bus      *recorder
 	dial     func(key seal.Secret) *grpc.ClientConn
 	operator orderv1.MerchantServiceClient
+	engine   docstore.Engine
+	svc      *order.Service
 }
 
 func newWorld(t *testing.T) *world {
@@ -87,13 +90,15 @@ func newWorld(t *testing.T) *world {
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w := &world{t: t, bus: &recorder{Bus: busmemory.New(busmemory.Config{Options: bus.Options{Log: slog.New(slog.DiscardHandler)}})}}
+	w.engine = memory.New()
 	svc, err := order.New(t.Context(), service.Deps{
-		Engine: memory.New(), Bus: w.bus, Log: log, Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
+		Engine: w.engine, Bus: w.bus, Log: log, Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
 		Keyring: keys, Now: time.Now,
 	}, order.Config{PublicURL: "https://pay.example"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.svc = svc
 	public, err := rpc.NewServer(rpc.ServerOptions{Authenticator: svc.Reference, OperatorKey: operatorKey, Logger: log})
 	if err != nil {
 		t.Fatal(err)

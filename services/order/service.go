@@ -53,11 +53,11 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	os, err := orders.Open(ctx, base)
+	cs, err := customers.Open(ctx, base)
 	if err != nil {
 		return nil, err
 	}
-	cs, err := customers.Open(ctx, base)
+	os, err := orders.Open(ctx, base, cs)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +71,7 @@ func New(ctx context.Context, d service.Deps, cfg Config) (*Service, error) {
 	base.On(event.DeliveryDelayed, h.DeliveryDelayed)
 	base.On(event.FulfillmentChanged, h.FulfillmentChanged)
 	base.On(event.DeliveryRevoked, h.DeliveryRevoked)
+	base.On(event.ErasureAcknowledged, h.ErasureAcknowledged)
 
 	s := &Service{
 		base: base, Reference: refs,

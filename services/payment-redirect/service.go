@@ -100,9 +100,16 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 	if err != nil {
 		return nil, err
 	}
-	h := &handle.Handlers{Attempts: as, Saved: saved, Fulfillments: fs}
+	ss, err := sessions.Open(ctx, base)
+	if err != nil {
+		return nil, err
+	}
+	h := &handle.Handlers{Attempts: as, Saved: saved, Fulfillments: fs, Sessions: ss}
 	base.On(event.PaymentVerified, h.PaymentVerified)
 	base.On(event.FulfillmentAcknowledged, h.FulfillmentAcknowledged)
+	if err := service.Erases(ctx, base, h.Erase); err != nil {
+		return nil, err
+	}
 
 	checkout := &edge.Checkout{
 		Attempts: as, Saved: saved, Fulfillments: fs, Orders: orderv1.NewReferenceServiceClient(orders), Reference: ref,
@@ -111,10 +118,6 @@ func New(ctx context.Context, d service.Deps, cfg Config, orders grpc.ClientConn
 		AccessFor: cfg.AccessFor,
 	}
 	as.CreateBy(checkout.Create)
-	ss, err := sessions.Open(ctx, base)
-	if err != nil {
-		return nil, err
-	}
 	pages, err := edge.NewPages(checkout, ss, cfg.ReturnWait)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"errors"
 
 	"quittance/pkg/docstore"
@@ -49,8 +50,14 @@ func (w *world) callbacks() (map[string]int, error) {
 }
 
 // checkStores looks into every store: no event is left unpublished (P6), none
-// was parked.
+// was parked, and nothing names a customer who was erased.
 func (w *world) checkStores() {
+	erased := map[string]bool{} // by the address, as stored
+	for _, e := range w.endings {
+		if e.order.GetEraseTime() != nil {
+			erased[e.email] = true
+		}
+	}
 	for _, name := range names {
 		l := w.nodes[name].process()
 		if l == nil {
@@ -58,7 +65,7 @@ func (w *world) checkStores() {
 			continue
 		}
 		for collection, s := range l.engine.stores {
-			err := w.checkStore(name, collection, s.inner)
+			err := w.checkStore(name, collection, s.inner, erased)
 			if err != nil {
 				w.fail("P4: %s of %s can't be read: %v", collection, name, err)
 			}
@@ -69,7 +76,7 @@ func (w *world) checkStores() {
 	}
 }
 
-func (w *world) checkStore(service, collection string, s docstore.Store) error {
+func (w *world) checkStore(service, collection string, s docstore.Store, erased map[string]bool) error {
 	page, err := s.Find(w.ctx, docstore.Query{AllTenants: true, Limit: 1000})
 	if err != nil {
 		return err
@@ -83,6 +90,15 @@ func (w *world) checkStore(service, collection string, s docstore.Store) error {
 		}
 		if collection == "parked" {
 			w.fail("P4: %s parked an event: %.300s", service, rec.Body)
+		}
+		all := rec.Body
+		for _, e := range rec.Outbox {
+			all = append(append(all, '\n'), e.Event.Data...)
+		}
+		for email := range erased {
+			if bytes.Contains(all, []byte(email)) {
+				w.fail("%s %s still names %s, who was erased", service, collection, email)
+			}
 		}
 	}
 	return nil

@@ -87,6 +87,19 @@ func (s *shop) attend(b *bought) {
 		}
 	case unpaid, refunded, chargedBack, canceled, expired, orderv1.PaymentState_PAYMENT_STATE_UNSPECIFIED:
 	}
+	if b.n%2 == 0 {
+		s.erase(orders, b)
+	}
+}
+
+// erase has the customer of an order forgotten, if the order doesn't need them any
+// more.
+func (s *shop) erase(orders orderv1.OrderServiceClient, b *bought) {
+	_, err := orders.EraseCustomer(s.w.ctx, &orderv1.EraseCustomerRequest{By: &orderv1.EraseCustomerRequest_OrderId{OrderId: b.id}})
+	s.w.note("the customer of order %d is erased: %v", b.n, err == nil)
+	if err == nil {
+		s.w.count("a customer is erased")
+	}
 }
 
 // byHand does at the provider, or the bank, what the system can't, and says so.

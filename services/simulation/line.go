@@ -70,7 +70,7 @@ func (w *world) fate(service string, e event.Event) []time.Duration {
 	}
 	var delays []time.Duration
 	switch fate := r.IntN(6); {
-	case e.Type == event.CallbackRescued && fate < 2:
+	case e.Type == event.CallbackRescued && fate < 3:
 		// The bus is all that has it (P2): late, but not lost.
 		delays = []time.Duration{between(r, 0, time.Minute)}
 		w.count("bus: an event is late, and overtaken")

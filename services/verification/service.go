@@ -59,6 +59,9 @@ func NewWith(ctx context.Context, d service.Deps, orders grpc.ClientConnInterfac
 	} {
 		base.On(answer, h.OrderAnswered)
 	}
+	if err := service.Erases(ctx, base, vs.Erase); err != nil {
+		return nil, err
+	}
 	return &Service{base: base, Reference: ref, server: &edge.Server{Verifications: vs}}, nil
 }
 

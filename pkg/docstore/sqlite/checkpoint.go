@@ -4,6 +4,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"sync"
+	"time"
 )
 
 // stallFactor is how many times its threshold the log may grow before writers
@@ -18,6 +19,7 @@ const checkEvery = 64
 type checkpointer struct {
 	conn  *conn
 	pages int64 // of the log, that are worth a checkpoint
+	every time.Duration
 
 	// gate is held by the writer during a batch; a checkpointer that cannot
 	// keep up holds it to catch up.
@@ -49,7 +51,7 @@ func (e *Engine) startCheckpointer() (*checkpointer, error) {
 		return nil, err
 	}
 	k := &checkpointer{
-		conn: c, pages: max(1, e.opts.CheckpointBytes/pageSize),
+		conn: c, pages: max(1, e.opts.CheckpointBytes/pageSize), every: e.opts.EmptyEvery,
 		look: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go k.run()
@@ -70,12 +72,36 @@ func (k *checkpointer) grew(n int) {
 
 func (k *checkpointer) run() {
 	defer close(k.ended)
-	for range k.look {
-		err := k.check()
+	emptying := time.NewTicker(k.every)
+	defer emptying.Stop()
+	for {
+		var err error
+		select {
+		case _, open := <-k.look:
+			if !open {
+				return
+			}
+			err = k.check()
+		case <-emptying.C:
+			err = k.empty()
+		}
 		k.mu.Lock()
 		k.err = err
 		k.mu.Unlock()
 	}
+}
+
+// empty copies all of the log and cuts it to nothing, so that nothing is left in
+// it of what was overwritten since. The writer waits for the little that a passive
+// checkpoint has left, and for readers; if that takes too long, the next one comes.
+func (k *checkpointer) empty() error {
+	if _, _, err := k.checkpoint("PASSIVE"); err != nil {
+		return err
+	}
+	k.gate.Lock()
+	defer k.gate.Unlock()
+	_, _, err := k.checkpoint("TRUNCATE")
+	return err
 }
 
 // check makes a checkpoint if the log is long enough. A passive one stops

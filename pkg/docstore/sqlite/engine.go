@@ -34,6 +34,9 @@ type Options struct {
 	// copied into the database, in the background; 0 means 4 MiB. At 16 times
 	// that size writers wait for the copying to catch up.
 	CheckpointBytes int64
+	// EmptyEvery is how often the write-ahead log is emptied: what was erased is in
+	// it until then; 15 minutes if 0.
+	EmptyEvery time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -48,6 +51,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CheckpointBytes <= 0 {
 		o.CheckpointBytes = 4 << 20
+	}
+	if o.EmptyEvery <= 0 {
+		o.EmptyEvery = 15 * time.Minute
 	}
 	return o
 }
@@ -135,6 +141,7 @@ func (e *Engine) pragmas() []string {
 		fmt.Sprintf("journal_size_limit = %d", e.opts.CheckpointBytes*stallFactor),
 		"cache_size = -4096", // KiB
 		"temp_store = MEMORY",
+		"secure_delete = ON", // what is erased is overwritten in the file
 		"trusted_schema = OFF",
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"quittance/pkg/docstore"
+	"quittance/pkg/testkit"
 )
 
 func must(t *testing.T, err error) {
@@ -292,5 +293,41 @@ func TestLogStaysShort(t *testing.T) {
 	if most := int64(threshold * stallFactor * 3 / 2); info.Size() > most {
 		t.Errorf("the log has %d bytes, more than %d", info.Size(), most)
 	}
+	must(t, e.Ping(t.Context()))
+}
+
+// What a document does not hold any more is in no file once the log was emptied,
+// also while the engine goes on.
+func TestErasedIsErasedFromTheFiles(t *testing.T) {
+	e := openTest(t, Options{EmptyEvery: 20 * time.Millisecond})
+	s := openStore(t, e, "email")
+	const canary = "canary@example.com"
+	for i := range 50 {
+		must(t, s.Insert(t.Context(), &docstore.Record{
+			ID: fmt.Sprint(i), Body: []byte(`"` + strings.Repeat(canary+" ", 1+i*10) + `"`), Index: map[string]string{"email": canary},
+		}))
+	}
+	for i := range 50 {
+		if i%5 == 0 {
+			_, err := s.Delete(t.Context(), fmt.Sprint(i), 1)
+			must(t, err)
+			continue
+		}
+		_, err := s.Update(t.Context(), fmt.Sprint(i), func(rec *docstore.Record) error {
+			rec.Body, rec.Index = []byte(`""`), nil
+			return nil
+		})
+		must(t, err)
+	}
+	testkit.Eventually(t, 10*time.Second, func() error {
+		for _, suffix := range []string{"", "-wal"} {
+			raw, err := os.ReadFile(e.path + suffix)
+			must(t, err)
+			if strings.Contains(string(raw), canary) {
+				return fmt.Errorf("test.db%s still has it", suffix)
+			}
+		}
+		return nil
+	})
 	must(t, e.Ping(t.Context()))
 }

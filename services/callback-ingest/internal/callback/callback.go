@@ -60,8 +60,10 @@ type Callback struct {
 	// Sent is when callback.received was last sent, SentTimes how often.
 	Sent      time.Time `json:"sent,omitzero"`
 	SentTimes int       `json:"sent_times,omitempty"`
-	// AnsweredAt is when verification's answer came.
+	// AnsweredAt is when verification's answer came, and Order the order that it
+	// named.
 	AnsweredAt time.Time `json:"answered,omitzero"`
+	Order      string    `json:"order,omitempty"`
 }
 
 // Understood is what a callback says, once its provider has read it.
@@ -143,16 +145,29 @@ func (c *Callback) Resend(now time.Time) bool {
 	return true
 }
 
-// Answer notes that verification has dealt with the callback. It reports
-// whether that is news.
-func (c *Callback) Answer(now time.Time) bool {
+// Answer notes that verification has dealt with the callback, which is about an
+// order. It reports whether that is news.
+func (c *Callback) Answer(order string, now time.Time) bool {
 	switch c.State() {
 	case Waiting:
-		c.AnsweredAt = now
+		c.AnsweredAt, c.Order = now, order
 		return true
-	case Answered, Refused:
+	case Answered:
+		if c.Order == "" && order != "" {
+			c.Order = order
+			return true
+		}
+	case Refused:
 	}
 	return false
+}
+
+// Erase drops whom the callback is about: what came, and what it brought for
+// later purchases. It reports whether there was any of it.
+func (c *Callback) Erase() bool {
+	had := c.Raw != "" || c.Content.OneClick != ""
+	c.Raw, c.Content.OneClick = "", ""
+	return had
 }
 
 // Replay has callback.received sent again, whatever became of it. It reports
@@ -172,8 +187,7 @@ func (c *Callback) Forget(now time.Time, keep time.Duration) bool {
 	if c.Raw == "" || now.Before(c.Received.Add(keep)) {
 		return false
 	}
-	c.Raw, c.Content.OneClick = "", ""
-	return true
+	return c.Erase()
 }
 
 // Due is when a callback has work to do: to be sent again, or to have its raw

@@ -47,14 +47,14 @@ func TestResendTimes(t *testing.T) {
 
 func TestStates(t *testing.T) {
 	c := accepted()
-	if c.State() != Waiting || !c.Answer(start.Add(time.Hour)) || c.State() != Answered {
+	if c.State() != Waiting || !c.Answer("ord_1", start.Add(time.Hour)) || c.State() != Answered {
 		t.Errorf("state %d after the answer", c.State())
 	}
-	if c.Answer(start.Add(2*time.Hour)) || !c.AnsweredAt.Equal(start.Add(time.Hour)) {
+	if c.Answer("ord_1", start.Add(2*time.Hour)) || !c.AnsweredAt.Equal(start.Add(time.Hour)) {
 		t.Errorf("a second answer changed the first, to %s", c.AnsweredAt)
 	}
 	r := RefusedFor("bad", "acme", "acme-cards", "flexpay", Request{Method: "GET"}, start)
-	if r.State() != Refused || r.Answer(start) || r.State() != Refused {
+	if r.State() != Refused || r.Answer("ord_1", start) || r.State() != Refused {
 		t.Errorf("state %d of a refused callback", r.State())
 	}
 	for _, done := range []*Callback{c, r} {

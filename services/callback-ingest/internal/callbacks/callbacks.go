@@ -26,8 +26,12 @@ type Callbacks struct {
 	keep time.Duration
 }
 
-// ByReceived is the index of the time at which a callback came.
-const ByReceived = "received"
+// Indexes of callbacks: by the time at which they came, and by the order that
+// verification said they are about.
+const (
+	ByReceived = "received"
+	byOrder    = "order"
+)
 
 func timeKey(t time.Time) string { return t.UTC().Format("20060102T150405.000000000") }
 
@@ -38,6 +42,7 @@ func Open(ctx context.Context, b *service.Base, keep time.Duration) (*Callbacks,
 		Name: "callbacks",
 		Indexes: map[string]func(*callback.Callback) string{
 			ByReceived: func(c *callback.Callback) string { return timeKey(c.Received) },
+			byOrder:    func(c *callback.Callback) string { return c.Order },
 		},
 		NextDue: callback.Due(keep),
 	})
@@ -73,15 +78,43 @@ func (cs *Callbacks) Record(ctx context.Context, c *callback.Callback) (repeated
 	return false, err
 }
 
-// Answered notes that verification has dealt with a callback.
-func (cs *Callbacks) Answered(ctx context.Context, callbackID string) error {
-	_, err := cs.Update(ctx, callbackID, func(c *callback.Callback, _ *docstore.Change) error {
-		if !c.Answer(cs.Now()) {
+// Answered notes that verification has dealt with a callback, which is about an
+// order. If that order's customer is erased, so is what the callback said of them.
+func (cs *Callbacks) Answered(ctx context.Context, callbackID, order string, erased bool) error {
+	_, err := cs.Update(ctx, callbackID, func(c *callback.Callback, ch *docstore.Change) error {
+		news := c.Answer(order, cs.Now())
+		if erased {
+			return service.Forget(c, ch, func(c *callback.Callback) bool { return c.Erase() || news })
+		}
+		if !news {
 			return docstore.ErrUnchanged
 		}
 		return nil
 	})
 	return err
+}
+
+// pageOfCallbacks is how many callbacks are erased together.
+const pageOfCallbacks = 100
+
+// Erase erases what the callbacks about a merchant's order say of its customer, and
+// names the keys of events about them.
+func (cs *Callbacks) Erase(ctx context.Context, merchant, order string) ([]string, error) {
+	var keys []string
+	for after, more := "", true; more; more = after != "" {
+		docs, next, err := cs.For(merchant).Find(ctx, docstore.Query{Index: byOrder, Equal: order, After: after, Limit: pageOfCallbacks})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range docs {
+			if err := service.Erase(ctx, cs.For(merchant), d.ID, (*callback.Callback).Erase); err != nil {
+				return nil, err
+			}
+			keys = append(keys, d.Body.Key())
+		}
+		after = next
+	}
+	return keys, nil
 }
 
 // work sends callback.received again, and forgets requests that were kept for

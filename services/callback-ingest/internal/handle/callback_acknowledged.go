@@ -14,5 +14,5 @@ func (h *Handlers) CallbackAcknowledged(ctx context.Context, e event.Event) erro
 	if err := e.Decode(fact); err != nil {
 		return bus.Permanent(err)
 	}
-	return h.answered(ctx, fact.GetCallbackIds())
+	return h.answered(ctx, fact.GetCallbackIds(), fact.GetOrderId())
 }

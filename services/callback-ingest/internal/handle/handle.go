@@ -15,15 +15,29 @@ import (
 // Handlers applies events to callbacks.
 type Handlers struct {
 	Callbacks *callbacks.Callbacks
+	Erasures  Erasures
 }
 
-// answered notes the answer to callbacks. Their ids are this service's own, so
+// Erasures knows whose customers are erased.
+type Erasures interface {
+	// Erased reports whether the customer of an order is.
+	Erased(ctx context.Context, order string) (bool, error)
+}
+
+// answered notes the answer to callbacks of an order. Their ids are this service's own, so
 // one that does not exist names a callback that never was: the others are
 // noted first.
-func (h *Handlers) answered(ctx context.Context, callbackIDs []string) error {
+func (h *Handlers) answered(ctx context.Context, callbackIDs []string, order string) error {
+	if len(callbackIDs) == 0 {
+		return nil
+	}
+	erased, err := h.Erasures.Erased(ctx, order)
+	if err != nil {
+		return err
+	}
 	var lost []error
 	for _, callbackID := range callbackIDs {
-		err := h.Callbacks.Answered(ctx, callbackID)
+		err := h.Callbacks.Answered(ctx, callbackID, order, erased)
 		switch {
 		case errors.Is(err, docstore.ErrNotFound):
 			lost = append(lost, fmt.Errorf("callback %s: %w", callbackID, err))

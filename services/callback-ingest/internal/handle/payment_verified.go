@@ -14,5 +14,5 @@ func (h *Handlers) PaymentVerified(ctx context.Context, e event.Event) error {
 	if err := e.Decode(fact); err != nil {
 		return bus.Permanent(err)
 	}
-	return h.answered(ctx, fact.GetCallbackIds())
+	return h.answered(ctx, fact.GetCallbackIds(), fact.GetOrderId())
 }

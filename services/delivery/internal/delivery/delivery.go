@@ -54,6 +54,8 @@ type Delivery struct {
 	Merchant string `json:"merchant"`
 	Email    string `json:"email"`
 	Customer string `json:"customer,omitempty"`
+	// Erased: the customer is, and no more mails are sent.
+	Erased bool `json:"erased,omitempty"`
 	// MailTexts holds the merchant's texts by product, as they were when the
 	// order was paid.
 	MailTexts map[string]string `json:"mail_texts,omitempty"`
@@ -256,7 +258,9 @@ func NextDue(d *Delivery) time.Time {
 				at(l.AssignAt)
 			}
 		case StageMail:
-			at(l.MailAt)
+			if !d.Erased {
+				at(l.MailAt)
+			}
 		case StageDone:
 		}
 	}

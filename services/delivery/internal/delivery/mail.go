@@ -20,7 +20,7 @@ type Letter struct {
 
 // Letters lists the mails that are due, by line.
 func (d *Delivery) Letters(now time.Time) []Letter {
-	if !d.Closed.IsZero() {
+	if !d.Closed.IsZero() || d.Erased {
 		return nil
 	}
 	var out []Letter
@@ -39,16 +39,20 @@ func (d *Delivery) MessageID(m Letter) string {
 
 // Correct replaces the address that the mails go to, and sends them there if the
 // order is paid.
-func (d *Delivery) Correct(email string, now time.Time) {
+func (d *Delivery) Correct(email string, now time.Time) error {
+	if err := d.reachable(); err != nil {
+		return err
+	}
 	d.Email = email
 	if _, err := d.Resend(now); err != nil {
-		return // nothing to send now
+		return nil //nolint:nilerr // nothing to send now
 	}
 	for i := range d.Lines {
 		if l := &d.Lines[i]; l.Stage() == StageMail {
 			l.Problem, l.Stuck, l.MailTries = "", false, 0
 		}
 	}
+	return nil
 }
 
 // Sent notes that a mail was handed over.
@@ -83,6 +87,9 @@ func (d *Delivery) Failed(m Letter, problem string, refused bool, now time.Time)
 // Resend queues the mails of all delivered lines again, and ends the pauses of
 // those that were not accepted yet. It reports whether that changed anything.
 func (d *Delivery) Resend(now time.Time) (bool, error) {
+	if err := d.reachable(); err != nil {
+		return false, err
+	}
 	if !d.Closed.IsZero() {
 		return false, fmt.Errorf("the order is no longer paid: %w", ErrState)
 	}

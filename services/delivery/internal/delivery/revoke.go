@@ -164,6 +164,9 @@ func (d *Delivery) Replace(u Unit, why string, now time.Time) error {
 	if !d.Closed.IsZero() {
 		return fmt.Errorf("the order is no longer paid: %w", ErrState)
 	}
+	if err := d.reachable(); err != nil {
+		return err
+	}
 	l, _, err := d.takeAway(u, why, now)
 	if err != nil {
 		return err

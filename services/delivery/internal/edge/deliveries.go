@@ -88,8 +88,7 @@ func (s *Server) CorrectEmail(ctx context.Context, req *deliveryv1.CorrectEmailR
 		return nil, fault.Invalid("email", "%v", err)
 	}
 	return s.change(ctx, req.GetOrderId(), func(d *delivery.Delivery, now time.Time) error {
-		d.Correct(req.GetEmail(), now)
-		return nil
+		return d.Correct(req.GetEmail(), now)
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"quittance/pkg/event"
+	"quittance/pkg/personal"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/notification/internal/queue"
@@ -64,6 +65,26 @@ func Noticed(e event.Event) string {
 		return ""
 	}
 	return n.GetEndpointId()
+}
+
+// Erased is the content of a queue's event about an order without personal data;
+// what can't be read is dropped.
+func Erased(data []byte) []byte {
+	if len(data) == 0 {
+		return data
+	}
+	p := &orderv1.PublicEvent{}
+	if proto.Unmarshal(data, p) != nil {
+		return nil
+	}
+	if !personal.Clear(p) {
+		return data
+	}
+	erased, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
+	if err != nil {
+		return nil
+	}
+	return erased
 }
 
 func pending(id, typ string, at time.Time, sequence int64, o *orderv1.Order, line int32) (queue.Event, error) {

@@ -45,6 +45,7 @@ var Descriptions = map[string]string{
 	event.OrderActionRequired:    "The merchant must do something about the order's money by hand.",
 	event.ProductRevoked:         "Units of a line may use their licence no more; its revoked_units says how many so far.",
 	event.MailFailed:             "A mail to a customer about a payment could not be sent and is not tried any more. The customer must be reached another way.",
+	event.CustomerErased:         "The personal data of the order's customer was erased: order has none any more.",
 	event.LicensePoolLow:         "The pool of a product's licence keys has come down to its low-water mark. When it is empty, paid orders wait.",
 	event.EndpointFailing:        "There have been nothing but failures at one of your webhook endpoints for a while.",
 	event.EndpointRecovered:      "A failing webhook endpoint answers again.",

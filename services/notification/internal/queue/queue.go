@@ -113,6 +113,8 @@ type Queue struct {
 	Endpoint string `json:"endpoint"`
 	// Order is empty if the one event is about no order.
 	Order string `json:"order,omitempty"`
+	// Erased: the order's customer is, and nothing is kept that may name them.
+	Erased bool `json:"erased,omitempty"`
 	// Created is when the document was made.
 	Created time.Time `json:"created,omitzero"`
 	// Single: the queue is that of one event, which waits for no other.

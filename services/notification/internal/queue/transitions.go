@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -105,6 +106,9 @@ func (q *Queue) Record(r Result) {
 	e.Attempts = append(e.Attempts, Attempt{
 		Try: r.Try, At: r.At, Took: r.Took, Status: r.Status, Response: clip(r.Response, maxResponse),
 	})
+	if q.Erased { // receivers repeat what they were told
+		e.Attempts[len(e.Attempts)-1].Response = ""
+	}
 	e.Attempts = e.Attempts[max(0, len(e.Attempts)-maxAttempts):]
 	q.ready()
 	retries := r.Retries
@@ -222,6 +226,26 @@ func (q *Queue) Abandon() {
 		}
 	}
 	q.minds(time.Time{})
+}
+
+// Erase drops what receivers said, who may have repeated what they were told, and
+// has the events that wait sent as erased makes them. It reports whether that
+// changed anything.
+func (q *Queue) Erase(erased func(data []byte) []byte) bool {
+	changed := !q.Erased
+	q.Erased = true
+	for i := range q.Events {
+		e := &q.Events[i]
+		if next := erased(e.Data); !bytes.Equal(next, e.Data) {
+			e.Data, changed = next, true
+		}
+		for j := range e.Attempts {
+			if a := &e.Attempts[j]; a.Response != "" {
+				a.Response, changed = "", true
+			}
+		}
+	}
+	return changed
 }
 
 // clip makes one line of at most so many characters.

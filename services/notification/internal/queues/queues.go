@@ -83,6 +83,7 @@ func Open(ctx context.Context, b *service.Base, es *endpoints.Endpoints, s *send
 				}
 				return ""
 			},
+			byOrder: func(q *queue.Queue) string { return q.Order },
 			// Where a queue's id doesn't say the order.
 			"single": func(q *queue.Queue) string {
 				if q.Single {

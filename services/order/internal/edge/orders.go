@@ -82,6 +82,9 @@ func (s *Orders) CreateOrder(ctx context.Context, req *orderv1.CreateOrderReques
 }
 
 func (s *Orders) repeated(doc *docstore.Doc[order.Order], hash string) (*orderv1.Order, error) {
+	if doc.Body.Erased() { // with what it was asked for
+		return nil, fault.Conflict("idempotency_key was used for order %s, whose customer was erased", doc.ID)
+	}
 	if doc.Body.Request != hash {
 		return nil, fault.Conflict("idempotency_key was used for a different request")
 	}
@@ -132,7 +135,7 @@ func (s *Orders) build(ctx context.Context, merchantID, orderID string, req *ord
 		},
 		Consent: consentOf(req.GetConsent()), Prepaid: req.GetPrepaid(), ReturnURL: req.GetReturnUrl(), Metadata: req.GetMetadata(),
 		User: req.GetUserId(), Method: req.GetPaymentMethod(), CancelOnFailure: m.GetPolicy().GetCancelOnFailure(),
-		Reminders: remindersOf(m.GetCustomerMails()),
+		Reminders: remindersOf(m.GetCustomerMails()), EraseAfter: m.GetPolicy().GetEraseAfter().AsDuration(),
 	}
 	for i, it := range req.GetItems() {
 		field := fmt.Sprintf("items[%d]", i)

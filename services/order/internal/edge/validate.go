@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -28,6 +29,8 @@ const (
 	maxPrices    = 50
 	maxAllowList = 20
 	maxSettings  = 50
+	// minEraseAfter leaves customers time to ask for what they bought.
+	minEraseAfter = 30 * 24 * time.Hour
 )
 
 var (
@@ -148,5 +151,8 @@ func validateMerchant(m *orderv1.Merchant) error {
 	}
 	validateStorefront(&v, "merchant.storefront", m.GetStorefront())
 	validateMails(&v, "merchant.customer_mails", m.GetCustomerMails())
+	if keep := m.GetPolicy().GetEraseAfter(); keep != nil {
+		v.Check(keep.IsValid() && keep.AsDuration() >= minEraseAfter, "merchant.policy.erase_after", "must be at least 30 days")
+	}
 	return v.Err()
 }

@@ -16,7 +16,7 @@ var WithoutCustomer = []string{"other", "sms"}
 // weighs more than a link that a browser brought.
 func (o *Order) Fulfill(f *eventv1.FulfillmentChanged) bool {
 	news := false
-	if o.User == "" && f.GetUserId() != "" {
+	if o.User == "" && f.GetUserId() != "" && !o.Erased() {
 		o.User, news = f.GetUserId(), true
 	}
 	if f.GetFulfillTime() != nil {
@@ -28,8 +28,11 @@ func (o *Order) Fulfill(f *eventv1.FulfillmentChanged) bool {
 }
 
 // Assign connects the order to a customer. It reports whether that is news;
-// ErrState if it is another customer's.
+// ErrState if it is another customer's, or its customer was erased.
 func (o *Order) Assign(customer string) (bool, error) {
+	if o.Erased() {
+		return false, fmt.Errorf("assign an order whose customer was erased: %w", ErrState)
+	}
 	switch o.CustomerID {
 	case "":
 		o.CustomerID = customer

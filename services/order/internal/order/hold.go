@@ -145,6 +145,9 @@ func (o *Order) accept(now time.Time) ([]Announcement, error) {
 	if o.Hold.Before == orderv1.PaymentState_PAYMENT_STATE_CANCELED {
 		return nil, fmt.Errorf("accept money for an order that was canceled, whose delivery is closed (refund it, or create a prepaid order): %w", ErrState)
 	}
+	if o.Erased() && o.AskedDelivery.IsZero() {
+		return nil, fmt.Errorf("accept money for an order whose customer was erased, to whom nothing can be delivered (refund it): %w", ErrState)
+	}
 	if a.gone() || o.going(attempt) {
 		return nil, fmt.Errorf("accept money that has gone back, or is on its way: %w", ErrState)
 	}

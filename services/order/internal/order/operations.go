@@ -220,7 +220,7 @@ func (o *Order) answer(f *eventv1.PaymentVerified) (byHand bool) {
 		if op := o.operation(said.GetId()); op != nil {
 			byHand = byHand || needsHand(said.GetState()) && (op.State != said.GetState() || !op.Answered)
 			op.State, op.Answered = said.GetState(), true
-			if said.GetDetail() != "" {
+			if forgotten := o.Erased() && !op.Requested.After(o.Erasure.At); said.GetDetail() != "" && !forgotten {
 				op.Detail = said.GetDetail()
 			}
 			if said.GetEndTime() != nil {

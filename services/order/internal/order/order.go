@@ -106,6 +106,12 @@ type Order struct {
 	AskedTimes    int       `json:"asked_times,omitempty"`
 	// Closing is whether delivery knows that the order is no longer paid.
 	Closing Closing `json:"closing,omitzero"`
+
+	// EraseAfter is how long after the latest public event the customer's personal
+	// data is kept, the merchant's when the order was created; 0: until it is asked
+	// for. Erasure is set once it was erased.
+	EraseAfter time.Duration `json:"erase_after,omitempty"`
+	Erasure    *Erasure      `json:"erasure,omitempty"`
 }
 
 // Customer is who buys.
@@ -240,8 +246,26 @@ func Sum(lines []Line, currency string) (money.Amount, error) {
 }
 
 // NextDue is when the order has work to do by itself: asking the delivery or the
-// verification service again, reminding of the payment, or expiring.
+// verification service again, reminding of the payment, expiring, or erasing its
+// customer.
 func NextDue(o *Order) time.Time {
+	due := o.paymentDue()
+	if len(o.unanswered()) > 0 {
+		if again := o.AskedOperations.Add(resend.After(o.AskedOperationsTimes)); due.IsZero() || again.Before(due) {
+			due = again
+		}
+	}
+	for _, again := range []time.Time{o.closingDue(), o.erasureDue()} {
+		if !again.IsZero() && (due.IsZero() || again.Before(due)) {
+			due = again
+		}
+	}
+	return due
+}
+
+// paymentDue is when delivery is to be asked again, or the order to remind or
+// expire.
+func (o *Order) paymentDue() time.Time {
 	due := time.Time{}
 	switch {
 	case o.awaitsDelivery():
@@ -251,14 +275,6 @@ func NextDue(o *Order) time.Time {
 		if remind := o.remindAt(); !remind.IsZero() && remind.Before(due) {
 			due = remind
 		}
-	}
-	if len(o.unanswered()) > 0 {
-		if again := o.AskedOperations.Add(resend.After(o.AskedOperationsTimes)); due.IsZero() || again.Before(due) {
-			due = again
-		}
-	}
-	if again := o.closingDue(); !again.IsZero() && (due.IsZero() || again.Before(due)) {
-		due = again
 	}
 	return due
 }

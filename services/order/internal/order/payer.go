@@ -18,10 +18,11 @@ type Payer struct {
 	Country      string `json:"country,omitempty"`
 }
 
-// PaidFrom takes over who paid from a fact about the attempt whose money counts.
+// PaidFrom takes over who paid from a fact about the attempt whose money counts,
+// unless the customer was erased.
 func (o *Order) PaidFrom(f *eventv1.PaymentVerified) {
 	p := f.GetPayer()
-	if p == nil || o.PaidBy == "" || o.PaidBy != f.GetAttemptId() {
+	if p == nil || o.Erased() || o.PaidBy == "" || o.PaidBy != f.GetAttemptId() {
 		return
 	}
 	o.Payer = &Payer{

@@ -74,7 +74,10 @@ func (o *Order) Work(now time.Time) (out []Announcement, again []string) {
 	if typ := o.closeAgain(now); typ != "" {
 		again = append(again, typ)
 	}
-	due := NextDue(o)
+	if o.eraseAgain(now) {
+		again = append(again, event.CustomerErased)
+	}
+	due := o.paymentDue()
 	if due.IsZero() || due.After(now) {
 		return nil, again
 	}

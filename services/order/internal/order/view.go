@@ -42,6 +42,9 @@ func (o *Order) View() *orderv1.Order {
 			v.Hold.Decision = orderv1.HoldDecision_HOLD_DECISION_REFUND
 		}
 	}
+	if o.Erasure != nil {
+		v.EraseTime = stamp(o.Erasure.At)
+	}
 	v.Operations = views(o.Operations)
 	captured, refunded := money.Amount{Currency: o.Total.Currency}, money.Amount{Currency: o.Total.Currency}
 	for _, a := range o.Attempts {

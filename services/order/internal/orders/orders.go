@@ -8,14 +8,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"quittance/pkg/bus"
 	"quittance/pkg/docstore"
 	"quittance/pkg/due"
 	"quittance/pkg/event"
 	"quittance/pkg/service"
+	"quittance/services/order/internal/customers"
 	"quittance/services/order/internal/order"
 )
 
@@ -23,7 +26,17 @@ import (
 type Orders struct {
 	*docstore.Collection[order.Order]
 	base *service.Base
+	// Accounts are the customers that orders are assigned to.
+	Accounts *customers.Customers
+	// erasers are the services that erase a customer's data too.
+	erasers []string
 }
+
+// Indexes of orders by whose they are.
+const (
+	ByEmail    = "email"
+	ByCustomer = "customer"
+)
 
 // Token is the unguessable name of an order in its customer's links. It is
 // derived from the order's id under the keyring's fingerprint key, so that it
@@ -46,21 +59,24 @@ func ParseTimeKey(key string) (time.Time, error) { return time.Parse(timeKey, ke
 
 const timeKey = "20060102T150405.000000000"
 
-// Open opens the collection and adds its due work to the service.
-func Open(ctx context.Context, b *service.Base) (*Orders, error) {
+// Open opens the collection and adds its due work to the service. accounts are
+// the customers that orders are assigned to.
+func Open(ctx context.Context, b *service.Base, accounts *customers.Customers) (*Orders, error) {
 	coll, err := service.Open(ctx, b, docstore.Spec[order.Order]{
 		Name: "orders",
 		Indexes: map[string]func(*order.Order) string{
-			"created": func(o *order.Order) string { return TimeKey(o.Created) },
-			"changed": func(o *order.Order) string { return TimeKey(o.Changed) },
-			"token":   func(o *order.Order) string { return o.TokenHash },
+			"created":  func(o *order.Order) string { return TimeKey(o.Created) },
+			"changed":  func(o *order.Order) string { return TimeKey(o.Changed) },
+			"token":    func(o *order.Order) string { return o.TokenHash },
+			ByEmail:    func(o *order.Order) string { return strings.ToLower(o.Customer.Email) },
+			ByCustomer: func(o *order.Order) string { return o.CustomerID },
 		},
 		NextDue: order.NextDue,
 	})
 	if err != nil {
 		return nil, err
 	}
-	os := &Orders{Collection: coll, base: b}
+	os := &Orders{Collection: coll, base: b, Accounts: accounts, erasers: bus.Topology().Consumers(event.CustomerErased)}
 	service.Loop(b, coll, os.work, due.Options{})
 	return os, nil
 }
@@ -94,10 +110,22 @@ func (os *Orders) Announce(ch *docstore.Change, o *order.Order, list []order.Ann
 
 // work does what an order has to do by itself.
 func (os *Orders) work(ctx context.Context, doc *due.Leased[order.Order]) error {
+	cleaned := doc.Body.Erased() && doc.Body.Erasure.Dirty
+	if cleaned {
+		if err := os.clean(ctx, &doc.Body); err != nil {
+			return err
+		}
+	}
 	return doc.Finish(ctx, func(o *order.Order, ch *docstore.Change) error {
+		if cleaned {
+			o.Cleaned()
+		}
 		list, again := o.Work(os.Now())
 		for _, typ := range again {
 			ch.Resend(ch.Latest(typ))
+		}
+		if o.EraseDue(os.Now()) {
+			return os.Erase(ch, o)
 		}
 		return os.Announce(ch, o, list)
 	})

@@ -73,6 +73,18 @@ func (a *Attempt) Resend(now time.Time) bool {
 	return true
 }
 
+// Erase drops whom the attempt was about, and what led its browser: nobody is
+// sent to pay any more. It reports whether there was any of it.
+func (a *Attempt) Erase() bool {
+	was, way := *a, Creation{}
+	a.Email, a.Locale, a.BrowserLocale, a.User, a.Back = "", "", "", "", ""
+	if a.Creation != nil {
+		way = *a.Creation
+		a.Creation.Way, a.Creation.Problem = Way{}, ""
+	}
+	return was.Email+was.Locale+was.BrowserLocale+was.User+was.Back+way.Way.URL+way.Problem != ""
+}
+
 // await begins to wait for verification's answer to something new.
 func (a *Attempt) await(now time.Time) {
 	a.Waits, a.Since, a.Sent, a.SentTimes = true, now, now, 1

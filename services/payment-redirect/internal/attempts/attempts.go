@@ -79,6 +79,13 @@ func (as *Attempts) Start(ctx context.Context, a *attempt.Attempt, create bool) 
 		return nil, err
 	}
 	defer done()
+	erased, err := as.base.Erased(ctx, a.Order)
+	if err != nil {
+		return nil, err
+	}
+	if erased { // the order was read before it was
+		return nil, fault.Conflict("the customer of order %s was erased", a.Order)
+	}
 	mine := as.For(a.Merchant)
 	others, _, err := mine.Find(ctx, docstore.Query{Index: byOrder, Equal: a.Order, Limit: MaxPerOrder})
 	if err != nil {
@@ -115,6 +122,11 @@ func (as *Attempts) OfOrder(ctx context.Context, merchant, order string) ([]*att
 		out = append(out, &d.Body)
 	}
 	return out, nil
+}
+
+// Erase drops whom an attempt was about.
+func (as *Attempts) Erase(ctx context.Context, a *attempt.Attempt) error {
+	return service.Erase(ctx, as.For(a.Merchant), a.ID, (*attempt.Attempt).Erase)
 }
 
 // turn waits until no other attempt of the order is being started. Orders share

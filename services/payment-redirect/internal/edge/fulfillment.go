@@ -171,6 +171,9 @@ func (p *Pages) finish(w http.ResponseWriter, r *http.Request, e *errand, status
 func (p *Pages) learn(ctx context.Context, o *orderv1.Order, user, status string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupWait)
 	defer cancel()
+	if o.GetEraseTime() != nil {
+		user = "" // whoever it was is erased
+	}
 	if err := p.checkout.Fulfillments.Learn(ctx, o.GetMerchantId(), o.GetId(), user, status == returns.Success); err != nil {
 		return fmt.Errorf("note fulfillment: %w", err)
 	}

@@ -27,6 +27,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	busmemory "quittance/pkg/bus/memory"
+	"quittance/pkg/docstore"
 	"quittance/pkg/docstore/memory"
 	"quittance/pkg/event"
 	"quittance/pkg/id"
@@ -72,6 +73,7 @@ type world struct {
 	bus      *watched
 	handler  http.Handler
 	clerk    clerk
+	engine   docstore.Engine
 	// storeDown: the store refuses everything.
 	storeDown atomic.Bool
 }
@@ -92,8 +94,9 @@ func newWorld(t testing.TB) *world {
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w.bus = &watched{Bus: busmemory.New(busmemory.Config{})}
+	w.engine = memory.New(memory.WithFaults(w.faults))
 	base, err := service.New(t.Context(), "payment", service.Deps{
-		Engine: memory.New(memory.WithFaults(w.faults)), Bus: w.bus, Log: quiet, Keyring: w.keys, Now: time.Now,
+		Engine: w.engine, Bus: w.bus, Log: quiet, Keyring: w.keys, Now: time.Now,
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
 	})
 	if err != nil {
@@ -139,9 +142,12 @@ func newWorld(t testing.TB) *world {
 	for _, typ := range reference.Types() {
 		base.On(typ, w.ref.Handle)
 	}
-	h := &handle.Handlers{Attempts: w.attempts, Saved: saved, Fulfillments: filled}
+	h := &handle.Handlers{Attempts: w.attempts, Saved: saved, Fulfillments: filled, Sessions: ss}
 	base.On(event.PaymentVerified, h.PaymentVerified)
 	base.On(event.FulfillmentAcknowledged, h.FulfillmentAcknowledged)
+	if err := service.Erases(t.Context(), base, h.Erase); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- base.Run(ctx) }()

@@ -56,6 +56,13 @@ func (f *Fulfillment) Learn(user string, fulfilled bool, now time.Time) bool {
 	return news
 }
 
+// Erase drops who bought. It reports whether that was known.
+func (f *Fulfillment) Erase() bool {
+	known := f.User != ""
+	f.User = ""
+	return known
+}
+
 // Answer notes that the order knows a revision. It reports whether that is news.
 func (f *Fulfillment) Answer(revision int64) bool {
 	if revision <= f.Known || revision > f.Revision {

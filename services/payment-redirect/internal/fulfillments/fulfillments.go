@@ -78,6 +78,15 @@ func (fs *Fulfillments) Answered(ctx context.Context, order string, revision int
 	return err
 }
 
+// Erase drops who bought a merchant's order.
+func (fs *Fulfillments) Erase(ctx context.Context, merchant, order string) error {
+	err := service.Erase(ctx, fs.For(merchant), docID(order), (*fulfillment.Fulfillment).Erase)
+	if errors.Is(err, docstore.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 func (fs *Fulfillments) event(f *fulfillment.Fulfillment) (event.Event, error) {
 	e, err := fs.base.Event(event.FulfillmentChanged, f.Order, f.Order, f.Merchant, f.Payload())
 	if err != nil {

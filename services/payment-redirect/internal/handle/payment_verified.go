@@ -14,6 +14,7 @@ import (
 	"quittance/services/payment-redirect/internal/attempts"
 	"quittance/services/payment-redirect/internal/fulfillments"
 	"quittance/services/payment-redirect/internal/savedpayments"
+	"quittance/services/payment-redirect/internal/sessions"
 )
 
 // Handlers applies events to attempts and fulfillments.
@@ -21,6 +22,7 @@ type Handlers struct {
 	Attempts     *attempts.Attempts
 	Saved        *savedpayments.SavedPayments
 	Fulfillments *fulfillments.Fulfillments
+	Sessions     *sessions.Sessions
 }
 
 // PaymentVerified merges what a provider said of an attempt. Attempts are never

@@ -96,13 +96,38 @@ func (ss *SavedPayments) Learn(ctx context.Context, a *attempt.Attempt, f *event
 		return fmt.Errorf("seal token of attempt %s: %w", a.ID, err)
 	}
 	e := savedpayment.Entry{Account: a.Account, Sealed: sealed, Attempt: a.ID, Saved: a.Created}
-	return ss.put(ctx, a.Merchant, a.User, func(u *savedpayment.User) bool { return u.Save(e) })
+	return ss.put(ctx, a.Merchant, a.User, func(u *savedpayment.User) bool {
+		if !u.Save(e) {
+			return false
+		}
+		u.User = a.User
+		return true
+	})
 }
 
 // Forget deletes what payments of a user by an account, by any if it is empty,
 // have left up to a time, and will.
 func (ss *SavedPayments) Forget(ctx context.Context, merchant, user, account string, upTo time.Time) error {
 	return ss.put(ctx, merchant, user, func(u *savedpayment.User) bool { return u.Forget(account, upTo) })
+}
+
+// Erase forgets what a payment left with its account, and whose it was if there is
+// nothing else. What a later order of the same user left stays.
+func (ss *SavedPayments) Erase(ctx context.Context, a *attempt.Attempt) error {
+	if a.User == "" {
+		return nil
+	}
+	err := service.Erase(ctx, ss.For(a.Merchant), docID(a.Merchant, a.User), func(u *savedpayment.User) bool {
+		news := u.Forget(a.Account, a.Created)
+		if len(u.Entries) == 0 && u.User != "" {
+			u.User, news = "", true
+		}
+		return news
+	})
+	if errors.Is(err, docstore.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // put changes what a user has saved; change says whether it did.

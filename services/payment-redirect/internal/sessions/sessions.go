@@ -4,6 +4,7 @@ package sessions
 
 import (
 	"context"
+	"fmt"
 
 	"quittance/pkg/docstore"
 	"quittance/pkg/due"
@@ -17,9 +18,15 @@ type Sessions struct {
 	*docstore.Collection[session.Session]
 }
 
+// byOrder is the index of sessions by the order that came of them.
+const byOrder = "order"
+
 // Open opens the collection and adds its due work to the service.
 func Open(ctx context.Context, b *service.Base) (*Sessions, error) {
-	coll, err := service.Open(ctx, b, docstore.Spec[session.Session]{Name: "checkout_sessions", NextDue: session.NextDue})
+	coll, err := service.Open(ctx, b, docstore.Spec[session.Session]{
+		Name: "checkout_sessions", NextDue: session.NextDue,
+		Indexes: map[string]func(*session.Session) string{byOrder: func(s *session.Session) string { return s.Order }},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -37,3 +44,25 @@ func (ss *Sessions) Start(ctx context.Context, s *session.Session) (string, erro
 	_, err := ss.For(s.Merchant).Insert(ctx, token, s)
 	return token, err
 }
+
+// Erase deletes the sessions that a merchant's order came of.
+func (ss *Sessions) Erase(ctx context.Context, merchant, order string) error {
+	docs, _, err := ss.For(merchant).Find(ctx, docstore.Query{Index: byOrder, Equal: order, Limit: mostOfOrder})
+	if err != nil {
+		return err
+	}
+	for _, d := range docs {
+		gone, err := ss.Delete(ctx, d.ID, d.Version)
+		if err != nil {
+			return err
+		}
+		if !gone {
+			return fmt.Errorf("session of order %s has just changed", order) // tried again
+		}
+	}
+	return nil
+}
+
+// mostOfOrder is more sessions than an order comes of: it is the one of them that
+// has its idempotency key.
+const mostOfOrder = 10

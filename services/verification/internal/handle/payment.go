@@ -28,6 +28,9 @@ func (h *Handlers) PaymentStarted(ctx context.Context, e event.Event) error {
 		return err
 	}
 	v := verification.Start(fact, terms.Schedule, vs.Now())
+	if v.Erased, err = vs.Erased(ctx, v.Order); err != nil {
+		return err
+	}
 	var news []event.Event
 	if v.Revision > 0 { // it is over before it began
 		e, err := vs.Fact(v, terms)

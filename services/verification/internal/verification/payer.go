@@ -16,6 +16,22 @@ type Payer struct {
 	Country      string `json:"country,omitempty"`
 }
 
+// Erase drops who paid, but for the country, on which taxes depend, what they left
+// for later purchases, and what was said about refunds. From then on nothing of it
+// is kept. It reports whether that changed anything.
+func (v *Verification) Erase() bool {
+	changed := !v.Erased || v.Payer != v.Payer.erased() || v.OneClick != ""
+	v.Erased, v.Payer, v.OneClick = true, v.Payer.erased(), ""
+	for i := range v.Operations {
+		if op := &v.Operations[i]; op.Next.IsZero() && op.Detail != "" {
+			op.Detail, changed = "", true
+		}
+	}
+	return changed
+}
+
+func (p Payer) erased() Payer { return Payer{Country: p.Country} }
+
 func (p Payer) view() *orderv1.Payer {
 	if p == (Payer{}) {
 		return nil

@@ -133,7 +133,7 @@ func (v *Verification) CalledBack(f *eventv1.CallbackReceived, pause time.Durati
 			v.ChargedBack = v.ChargedBack || f.GetClaim() == ClaimChargedBack
 		}
 	}
-	if v.OneClick == "" && f.GetSigned() {
+	if v.OneClick == "" && f.GetSigned() && !v.Erased {
 		v.OneClick = f.GetSealedOneClickToken()
 	}
 	if f.GetClaim() == ClaimPaid && !f.GetUnacknowledged() && !slices.Contains(v.Acknowledged, f.GetTransactionId()) && len(v.Acknowledged) < keptAnswers {
@@ -195,6 +195,9 @@ func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool
 	}
 	if a.Payer != (Payer{}) && a.UsedBy == "" {
 		v.Payer = a.Payer
+		if v.Erased {
+			v.Payer = a.Payer.erased()
+		}
 	}
 	merged, news := v.merge(v.judge(a, s, now))
 	if news {
@@ -211,7 +214,7 @@ func (v *Verification) Answer(a Report, s Schedule, now time.Time) (changed bool
 // offerOneClick notes the payment's one-click token, and reports whether it is to
 // be told now: once the money counts.
 func (v *Verification) offerOneClick(a Report) bool {
-	if v.OneClick == "" && v.another(a) == "" {
+	if v.OneClick == "" && v.another(a) == "" && !v.Erased {
 		v.OneClick = a.OneClick
 	}
 	if v.OneClick == "" || v.OneClickTold || v.Facts.Outcome != verificationv1.Outcome_OUTCOME_PAID {

@@ -101,6 +101,8 @@ type Verification struct {
 	// (provider.OneClickContext); OneClickTold: payment-redirect is told of it.
 	OneClick     string `json:"one_click,omitempty"`
 	OneClickTold bool   `json:"one_click_told,omitempty"`
+	// Erased: the customer is. Of who paid only the country is kept, and no token.
+	Erased bool `json:"erased,omitempty"`
 	// Operations on the attempt's money, oldest first.
 	Operations []Operation `json:"operations,omitempty"`
 

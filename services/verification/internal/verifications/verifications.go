@@ -80,6 +80,7 @@ func ProviderKey(account, reference string) string { return account + "//" + ref
 const (
 	ByReference         = "reference"
 	ByProviderReference = "provider_reference"
+	byOrder             = "order"
 )
 
 // Open opens the collections and adds the due work to the service.
@@ -94,6 +95,7 @@ func Open(ctx context.Context, b *service.Base, ref *reference.Copy, providers *
 				}
 				return ProviderKey(v.Account, v.ProviderReference)
 			},
+			byOrder: func(v *verification.Verification) string { return v.Order },
 			NeedsAttention: func(v *verification.Verification) string {
 				if v.Attention() == 0 {
 					return ""
@@ -363,7 +365,7 @@ func (vs *Verifications) AcknowledgeCallbacks(ch *docstore.Change, v *verificati
 		return nil
 	}
 	e, err := vs.base.Event(event.CallbackAcknowledged, v.Attempt, v.Order, v.Merchant,
-		&eventv1.CallbackAcknowledged{CallbackIds: callbacks, AttemptId: v.Attempt})
+		&eventv1.CallbackAcknowledged{CallbackIds: callbacks, AttemptId: v.Attempt, OrderId: v.Order})
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@
 // 	protoc        (unknown)
 // source: quittance/access/v1/access.proto
 
-// Package access declares who may call a method. One interceptor enforces it;
-// a method without a declaration is refused.
+// Package access declares who may call a method, and which fields are somebody's
+// personal data. One interceptor enforces the former; a method without a
+// declaration is refused. The latter are what is taken out of stored events when
+// a customer is erased.
 
 package accessv1
 
@@ -94,12 +96,29 @@ var file_quittance_access_v1_access_proto_extTypes = []protoimpl.ExtensionInfo{
 		Tag:           "varint,50701,opt,name=access,enum=quittance.access.v1.Access",
 		Filename:      "quittance/access/v1/access.proto",
 	},
+	{
+		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
+		ExtensionType: (*bool)(nil),
+		Field:         50702,
+		Name:          "quittance.access.v1.personal",
+		Tag:           "varint,50702,opt,name=personal",
+		Filename:      "quittance/access/v1/access.proto",
+	},
 }
 
 // Extension fields to descriptorpb.MethodOptions.
 var (
 	// optional quittance.access.v1.Access access = 50701;
 	E_Access = &file_quittance_access_v1_access_proto_extTypes[0]
+)
+
+// Extension fields to descriptorpb.FieldOptions.
+var (
+	// The field tells who a customer is, or is a text that may: nothing of it is
+	// kept once the customer is erased.
+	//
+	// optional bool personal = 50702;
+	E_Personal = &file_quittance_access_v1_access_proto_extTypes[1]
 )
 
 var File_quittance_access_v1_access_proto protoreflect.FileDescriptor
@@ -113,7 +132,8 @@ const file_quittance_access_v1_access_proto_rawDesc = "" +
 	"\x0fACCESS_MERCHANT\x10\x02\x12\x13\n" +
 	"\x0fACCESS_OPERATOR\x10\x03\x12\x12\n" +
 	"\x0eACCESS_SERVICE\x10\x04:U\n" +
-	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x01(\x0e2\x1b.quittance.access.v1.AccessR\x06accessB\xc9\x01\n" +
+	"\x06access\x12\x1e.google.protobuf.MethodOptions\x18\x8d\x8c\x03 \x01(\x0e2\x1b.quittance.access.v1.AccessR\x06access:;\n" +
+	"\bpersonal\x12\x1d.google.protobuf.FieldOptions\x18\x8e\x8c\x03 \x01(\bR\bpersonalB\xc9\x01\n" +
 	"\x17com.quittance.access.v1B\vAccessProtoP\x01Z3quittance/proto/gen/go/quittance/access/v1;accessv1\xa2\x02\x03QAX\xaa\x02\x13Quittance.Access.V1\xca\x02\x13Quittance\\Access\\V1\xe2\x02\x1fQuittance\\Access\\V1\\GPBMetadata\xea\x02\x15Quittance::Access::V1b\x06proto3"
 
 var (
@@ -132,14 +152,16 @@ var file_quittance_access_v1_access_proto_enumTypes = make([]protoimpl.EnumInfo,
 var file_quittance_access_v1_access_proto_goTypes = []any{
 	(Access)(0),                        // 0: quittance.access.v1.Access
 	(*descriptorpb.MethodOptions)(nil), // 1: google.protobuf.MethodOptions
+	(*descriptorpb.FieldOptions)(nil),  // 2: google.protobuf.FieldOptions
 }
 var file_quittance_access_v1_access_proto_depIdxs = []int32{
 	1, // 0: quittance.access.v1.access:extendee -> google.protobuf.MethodOptions
-	0, // 1: quittance.access.v1.access:type_name -> quittance.access.v1.Access
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	1, // [1:2] is the sub-list for extension type_name
-	0, // [0:1] is the sub-list for extension extendee
+	2, // 1: quittance.access.v1.personal:extendee -> google.protobuf.FieldOptions
+	0, // 2: quittance.access.v1.access:type_name -> quittance.access.v1.Access
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	2, // [2:3] is the sub-list for extension type_name
+	0, // [0:2] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
 }
 
@@ -155,7 +177,7 @@ func file_quittance_access_v1_access_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_access_v1_access_proto_rawDesc), len(file_quittance_access_v1_access_proto_rawDesc)),
 			NumEnums:      1,
 			NumMessages:   0,
-			NumExtensions: 1,
+			NumExtensions: 2,
 			NumServices:   0,
 		},
 		GoTypes:           file_quittance_access_v1_access_proto_goTypes,

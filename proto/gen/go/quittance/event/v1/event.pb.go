@@ -13,6 +13,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	_ "quittance/proto/gen/go/quittance/access/v1"
 	v1 "quittance/proto/gen/go/quittance/order/v1"
 	v11 "quittance/proto/gen/go/quittance/verification/v1"
 	reflect "reflect"
@@ -28,7 +29,7 @@ const (
 )
 
 // OrderEvent is the payload of every public order event (order.*, payment.*,
-// product.*): the full order view right after the event.
+// product.*, customer.erased): the full order view right after the event.
 type OrderEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Order *v1.Order              `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
@@ -241,6 +242,61 @@ func (x *DeliveryAcknowledged) GetRevoked() []*LineRevoked {
 	return nil
 }
 
+// ErasureAcknowledged: a service has erased the personal data of an order's
+// customer (customer.erased).
+type ErasureAcknowledged struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The service, as the bus names it.
+	Service       string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasureAcknowledged) Reset() {
+	*x = ErasureAcknowledged{}
+	mi := &file_quittance_event_v1_event_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasureAcknowledged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasureAcknowledged) ProtoMessage() {}
+
+func (x *ErasureAcknowledged) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_event_v1_event_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasureAcknowledged.ProtoReflect.Descriptor instead.
+func (*ErasureAcknowledged) Descriptor() ([]byte, []int) {
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ErasureAcknowledged) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ErasureAcknowledged) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
 // PaymentStarted: a customer was, or is about to be, sent to a provider.
 type PaymentStarted struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -264,7 +320,7 @@ type PaymentStarted struct {
 
 func (x *PaymentStarted) Reset() {
 	*x = PaymentStarted{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[3]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -276,7 +332,7 @@ func (x *PaymentStarted) String() string {
 func (*PaymentStarted) ProtoMessage() {}
 
 func (x *PaymentStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[3]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -289,7 +345,7 @@ func (x *PaymentStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentStarted.ProtoReflect.Descriptor instead.
 func (*PaymentStarted) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PaymentStarted) GetAttemptId() string {
@@ -376,7 +432,7 @@ type PaymentReturned struct {
 
 func (x *PaymentReturned) Reset() {
 	*x = PaymentReturned{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[4]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -388,7 +444,7 @@ func (x *PaymentReturned) String() string {
 func (*PaymentReturned) ProtoMessage() {}
 
 func (x *PaymentReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[4]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -401,7 +457,7 @@ func (x *PaymentReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentReturned.ProtoReflect.Descriptor instead.
 func (*PaymentReturned) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PaymentReturned) GetAttemptId() string {
@@ -449,7 +505,7 @@ type FulfillmentChanged struct {
 
 func (x *FulfillmentChanged) Reset() {
 	*x = FulfillmentChanged{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +517,7 @@ func (x *FulfillmentChanged) String() string {
 func (*FulfillmentChanged) ProtoMessage() {}
 
 func (x *FulfillmentChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[5]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +530,7 @@ func (x *FulfillmentChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FulfillmentChanged.ProtoReflect.Descriptor instead.
 func (*FulfillmentChanged) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FulfillmentChanged) GetOrderId() string {
@@ -523,7 +579,7 @@ type FulfillmentAcknowledged struct {
 
 func (x *FulfillmentAcknowledged) Reset() {
 	*x = FulfillmentAcknowledged{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +591,7 @@ func (x *FulfillmentAcknowledged) String() string {
 func (*FulfillmentAcknowledged) ProtoMessage() {}
 
 func (x *FulfillmentAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[6]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +604,7 @@ func (x *FulfillmentAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FulfillmentAcknowledged.ProtoReflect.Descriptor instead.
 func (*FulfillmentAcknowledged) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *FulfillmentAcknowledged) GetOrderId() string {
@@ -579,7 +635,7 @@ type OfflineConfirmed struct {
 
 func (x *OfflineConfirmed) Reset() {
 	*x = OfflineConfirmed{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +647,7 @@ func (x *OfflineConfirmed) String() string {
 func (*OfflineConfirmed) ProtoMessage() {}
 
 func (x *OfflineConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[7]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +660,7 @@ func (x *OfflineConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineConfirmed.ProtoReflect.Descriptor instead.
 func (*OfflineConfirmed) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OfflineConfirmed) GetAttemptId() string {
@@ -673,7 +729,7 @@ type CallbackReceived struct {
 
 func (x *CallbackReceived) Reset() {
 	*x = CallbackReceived{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +741,7 @@ func (x *CallbackReceived) String() string {
 func (*CallbackReceived) ProtoMessage() {}
 
 func (x *CallbackReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[8]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +754,7 @@ func (x *CallbackReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackReceived.ProtoReflect.Descriptor instead.
 func (*CallbackReceived) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CallbackReceived) GetCallbackId() string {
@@ -827,7 +883,7 @@ type PaymentVerified struct {
 
 func (x *PaymentVerified) Reset() {
 	*x = PaymentVerified{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +895,7 @@ func (x *PaymentVerified) String() string {
 func (*PaymentVerified) ProtoMessage() {}
 
 func (x *PaymentVerified) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[9]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +908,7 @@ func (x *PaymentVerified) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentVerified.ProtoReflect.Descriptor instead.
 func (*PaymentVerified) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PaymentVerified) GetAttemptId() string {
@@ -1008,7 +1064,7 @@ type RefundRequested struct {
 
 func (x *RefundRequested) Reset() {
 	*x = RefundRequested{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1076,7 @@ func (x *RefundRequested) String() string {
 func (*RefundRequested) ProtoMessage() {}
 
 func (x *RefundRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[10]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1089,7 @@ func (x *RefundRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundRequested.ProtoReflect.Descriptor instead.
 func (*RefundRequested) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RefundRequested) GetOrderId() string {
@@ -1062,13 +1118,14 @@ type CallbackAcknowledged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CallbackIds   []string               `protobuf:"bytes,1,rep,name=callback_ids,json=callbackIds,proto3" json:"callback_ids,omitempty"`
 	AttemptId     string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	OrderId       string                 `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CallbackAcknowledged) Reset() {
 	*x = CallbackAcknowledged{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1137,7 @@ func (x *CallbackAcknowledged) String() string {
 func (*CallbackAcknowledged) ProtoMessage() {}
 
 func (x *CallbackAcknowledged) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[11]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1150,7 @@ func (x *CallbackAcknowledged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackAcknowledged.ProtoReflect.Descriptor instead.
 func (*CallbackAcknowledged) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CallbackAcknowledged) GetCallbackIds() []string {
@@ -1106,6 +1163,13 @@ func (x *CallbackAcknowledged) GetCallbackIds() []string {
 func (x *CallbackAcknowledged) GetAttemptId() string {
 	if x != nil {
 		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *CallbackAcknowledged) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
 	}
 	return ""
 }
@@ -1125,7 +1189,7 @@ type CallbackRescued struct {
 
 func (x *CallbackRescued) Reset() {
 	*x = CallbackRescued{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1137,7 +1201,7 @@ func (x *CallbackRescued) String() string {
 func (*CallbackRescued) ProtoMessage() {}
 
 func (x *CallbackRescued) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[12]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1150,7 +1214,7 @@ func (x *CallbackRescued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallbackRescued.ProtoReflect.Descriptor instead.
 func (*CallbackRescued) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CallbackRescued) GetDocument() []byte {
@@ -1194,7 +1258,7 @@ type DeliveryCompleted struct {
 
 func (x *DeliveryCompleted) Reset() {
 	*x = DeliveryCompleted{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1270,7 @@ func (x *DeliveryCompleted) String() string {
 func (*DeliveryCompleted) ProtoMessage() {}
 
 func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[13]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1283,7 @@ func (x *DeliveryCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryCompleted.ProtoReflect.Descriptor instead.
 func (*DeliveryCompleted) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DeliveryCompleted) GetDeliveryId() string {
@@ -1284,7 +1348,7 @@ type DeliveryDelayed struct {
 
 func (x *DeliveryDelayed) Reset() {
 	*x = DeliveryDelayed{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[14]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1360,7 @@ func (x *DeliveryDelayed) String() string {
 func (*DeliveryDelayed) ProtoMessage() {}
 
 func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[14]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1373,7 @@ func (x *DeliveryDelayed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryDelayed.ProtoReflect.Descriptor instead.
 func (*DeliveryDelayed) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeliveryDelayed) GetDeliveryId() string {
@@ -1374,7 +1438,7 @@ type DeliveryRevoked struct {
 
 func (x *DeliveryRevoked) Reset() {
 	*x = DeliveryRevoked{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1450,7 @@ func (x *DeliveryRevoked) String() string {
 func (*DeliveryRevoked) ProtoMessage() {}
 
 func (x *DeliveryRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[15]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1463,7 @@ func (x *DeliveryRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryRevoked.ProtoReflect.Descriptor instead.
 func (*DeliveryRevoked) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeliveryRevoked) GetDeliveryId() string {
@@ -1442,7 +1506,7 @@ type LineRevoked struct {
 
 func (x *LineRevoked) Reset() {
 	*x = LineRevoked{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[16]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1518,7 @@ func (x *LineRevoked) String() string {
 func (*LineRevoked) ProtoMessage() {}
 
 func (x *LineRevoked) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[16]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1531,7 @@ func (x *LineRevoked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LineRevoked.ProtoReflect.Descriptor instead.
 func (*LineRevoked) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LineRevoked) GetLineNumber() int32 {
@@ -1498,7 +1562,7 @@ type LicensePoolLow struct {
 
 func (x *LicensePoolLow) Reset() {
 	*x = LicensePoolLow{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[17]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1510,7 +1574,7 @@ func (x *LicensePoolLow) String() string {
 func (*LicensePoolLow) ProtoMessage() {}
 
 func (x *LicensePoolLow) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[17]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1523,7 +1587,7 @@ func (x *LicensePoolLow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LicensePoolLow.ProtoReflect.Descriptor instead.
 func (*LicensePoolLow) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LicensePoolLow) GetMerchantId() string {
@@ -1575,7 +1639,7 @@ type EndpointNotice struct {
 
 func (x *EndpointNotice) Reset() {
 	*x = EndpointNotice{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[18]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +1651,7 @@ func (x *EndpointNotice) String() string {
 func (*EndpointNotice) ProtoMessage() {}
 
 func (x *EndpointNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[18]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +1664,7 @@ func (x *EndpointNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointNotice.ProtoReflect.Descriptor instead.
 func (*EndpointNotice) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EndpointNotice) GetMerchantId() string {
@@ -1670,7 +1734,7 @@ type MailFailed struct {
 
 func (x *MailFailed) Reset() {
 	*x = MailFailed{}
-	mi := &file_quittance_event_v1_event_proto_msgTypes[19]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1746,7 @@ func (x *MailFailed) String() string {
 func (*MailFailed) ProtoMessage() {}
 
 func (x *MailFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_event_v1_event_proto_msgTypes[19]
+	mi := &file_quittance_event_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1759,7 @@ func (x *MailFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailFailed.ProtoReflect.Descriptor instead.
 func (*MailFailed) Descriptor() ([]byte, []int) {
-	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_quittance_event_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *MailFailed) GetMerchantId() string {
@@ -1737,7 +1801,7 @@ var File_quittance_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x1equittance/event/v1/event.proto\x12\x12quittance.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\x1a\x1equittance/order/v1/order.proto\x1a\"quittance/order/v1/reference.proto\x1a,quittance/verification/v1/verification.proto\"\xd0\x02\n" +
+	"\x1equittance/event/v1/event.proto\x12\x12quittance.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\x1a\"quittance/order/v1/operation.proto\x1a\x1equittance/order/v1/order.proto\x1a\"quittance/order/v1/reference.proto\x1a,quittance/verification/v1/verification.proto\"\xd0\x02\n" +
 	"\n" +
 	"OrderEvent\x12/\n" +
 	"\x05order\x18\x01 \x01(\v2\x19.quittance.order.v1.OrderR\x05order\x12\x1a\n" +
@@ -1760,7 +1824,10 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\x14DeliveryAcknowledged\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12!\n" +
 	"\fline_numbers\x18\x02 \x03(\x05R\vlineNumbers\x129\n" +
-	"\arevoked\x18\x03 \x03(\v2\x1f.quittance.event.v1.LineRevokedR\arevoked\"\xfb\x02\n" +
+	"\arevoked\x18\x03 \x03(\v2\x1f.quittance.event.v1.LineRevokedR\arevoked\"J\n" +
+	"\x13ErasureAcknowledged\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\"\xfb\x02\n" +
 	"\x0ePaymentStarted\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1783,12 +1850,12 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\border_id\x18\x02 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
 	"merchantId\x12-\n" +
-	"\x12provider_reference\x18\x04 \x01(\tR\x11providerReference\"\xc4\x01\n" +
+	"\x12provider_reference\x18\x04 \x01(\tR\x11providerReference\"\xca\x01\n" +
 	"\x12FulfillmentChanged\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +
-	"merchantId\x12\x17\n" +
-	"\auser_id\x18\x03 \x01(\tR\x06userId\x12=\n" +
+	"merchantId\x12\x1d\n" +
+	"\auser_id\x18\x03 \x01(\tB\x04\xf0\xe0\x18\x01R\x06userId\x12=\n" +
 	"\ffulfill_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vfulfillTime\x12\x1a\n" +
 	"\brevision\x18\x05 \x01(\x03R\brevision\"P\n" +
 	"\x17FulfillmentAcknowledged\x12\x19\n" +
@@ -1801,7 +1868,7 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
 	"merchantId\x121\n" +
 	"\x06amount\x18\x04 \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x12%\n" +
-	"\x0etransaction_id\x18\x05 \x01(\tR\rtransactionId\"\xdd\x03\n" +
+	"\x0etransaction_id\x18\x05 \x01(\tR\rtransactionId\"\xe3\x03\n" +
 	"\x10CallbackReceived\x12\x1f\n" +
 	"\vcallback_id\x18\x01 \x01(\tR\n" +
 	"callbackId\x12\x1d\n" +
@@ -1817,8 +1884,8 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\x06signed\x18\t \x01(\bR\x06signed\x125\n" +
 	"\brefunded\x18\n" +
 	" \x01(\v2\x19.quittance.order.v1.MoneyR\brefunded\x12&\n" +
-	"\x0eunacknowledged\x18\v \x01(\bR\x0eunacknowledged\x123\n" +
-	"\x16sealed_one_click_token\x18\f \x01(\tR\x13sealedOneClickToken\"\xee\x06\n" +
+	"\x0eunacknowledged\x18\v \x01(\bR\x0eunacknowledged\x129\n" +
+	"\x16sealed_one_click_token\x18\f \x01(\tB\x04\xf0\xe0\x18\x01R\x13sealedOneClickToken\"\xf4\x06\n" +
 	"\x0fPaymentVerified\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x19\n" +
@@ -1848,21 +1915,22 @@ const file_quittance_event_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"capture_on\x18\x11 \x01(\tR\tcaptureOn\x12'\n" +
 	"\x0frefund_unwanted\x18\x12 \x01(\bR\x0erefundUnwanted\x12/\n" +
-	"\x05payer\x18\x14 \x01(\v2\x19.quittance.order.v1.PayerR\x05payer\x123\n" +
-	"\x16sealed_one_click_token\x18\x15 \x01(\tR\x13sealedOneClickToken\"\x8c\x01\n" +
+	"\x05payer\x18\x14 \x01(\v2\x19.quittance.order.v1.PayerR\x05payer\x129\n" +
+	"\x16sealed_one_click_token\x18\x15 \x01(\tB\x04\xf0\xe0\x18\x01R\x13sealedOneClickToken\"\x8c\x01\n" +
 	"\x0fRefundRequested\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +
 	"merchantId\x12=\n" +
 	"\n" +
 	"operations\x18\x03 \x03(\v2\x1d.quittance.order.v1.OperationR\n" +
-	"operations\"X\n" +
+	"operations\"s\n" +
 	"\x14CallbackAcknowledged\x12!\n" +
 	"\fcallback_ids\x18\x01 \x03(\tR\vcallbackIds\x12\x1d\n" +
 	"\n" +
-	"attempt_id\x18\x02 \x01(\tR\tattemptId\"o\n" +
-	"\x0fCallbackRescued\x12\x1a\n" +
-	"\bdocument\x18\x01 \x01(\fR\bdocument\x12\x1f\n" +
+	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12\x19\n" +
+	"\border_id\x18\x03 \x01(\tR\aorderId\"u\n" +
+	"\x0fCallbackRescued\x12 \n" +
+	"\bdocument\x18\x01 \x01(\fB\x04\xf0\xe0\x18\x01R\bdocument\x12\x1f\n" +
 	"\vcallback_id\x18\x02 \x01(\tR\n" +
 	"callbackId\x12\x1f\n" +
 	"\vmerchant_id\x18\x03 \x01(\tR\n" +
@@ -1940,62 +2008,63 @@ func file_quittance_event_v1_event_proto_rawDescGZIP() []byte {
 	return file_quittance_event_v1_event_proto_rawDescData
 }
 
-var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_quittance_event_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_quittance_event_v1_event_proto_goTypes = []any{
 	(*OrderEvent)(nil),              // 0: quittance.event.v1.OrderEvent
 	(*PaymentAcknowledged)(nil),     // 1: quittance.event.v1.PaymentAcknowledged
 	(*DeliveryAcknowledged)(nil),    // 2: quittance.event.v1.DeliveryAcknowledged
-	(*PaymentStarted)(nil),          // 3: quittance.event.v1.PaymentStarted
-	(*PaymentReturned)(nil),         // 4: quittance.event.v1.PaymentReturned
-	(*FulfillmentChanged)(nil),      // 5: quittance.event.v1.FulfillmentChanged
-	(*FulfillmentAcknowledged)(nil), // 6: quittance.event.v1.FulfillmentAcknowledged
-	(*OfflineConfirmed)(nil),        // 7: quittance.event.v1.OfflineConfirmed
-	(*CallbackReceived)(nil),        // 8: quittance.event.v1.CallbackReceived
-	(*PaymentVerified)(nil),         // 9: quittance.event.v1.PaymentVerified
-	(*RefundRequested)(nil),         // 10: quittance.event.v1.RefundRequested
-	(*CallbackAcknowledged)(nil),    // 11: quittance.event.v1.CallbackAcknowledged
-	(*CallbackRescued)(nil),         // 12: quittance.event.v1.CallbackRescued
-	(*DeliveryCompleted)(nil),       // 13: quittance.event.v1.DeliveryCompleted
-	(*DeliveryDelayed)(nil),         // 14: quittance.event.v1.DeliveryDelayed
-	(*DeliveryRevoked)(nil),         // 15: quittance.event.v1.DeliveryRevoked
-	(*LineRevoked)(nil),             // 16: quittance.event.v1.LineRevoked
-	(*LicensePoolLow)(nil),          // 17: quittance.event.v1.LicensePoolLow
-	(*EndpointNotice)(nil),          // 18: quittance.event.v1.EndpointNotice
-	(*MailFailed)(nil),              // 19: quittance.event.v1.MailFailed
-	nil,                             // 20: quittance.event.v1.OrderEvent.MailTextsEntry
-	(*v1.Order)(nil),                // 21: quittance.order.v1.Order
-	(*v1.Money)(nil),                // 22: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil),   // 23: google.protobuf.Timestamp
-	(v11.Outcome)(0),                // 24: quittance.verification.v1.Outcome
-	(v1.HoldReason)(0),              // 25: quittance.order.v1.HoldReason
-	(*v1.Operation)(nil),            // 26: quittance.order.v1.Operation
-	(*v1.Payer)(nil),                // 27: quittance.order.v1.Payer
-	(*v1.LineLicenses)(nil),         // 28: quittance.order.v1.LineLicenses
-	(v1.PaymentState)(0),            // 29: quittance.order.v1.PaymentState
+	(*ErasureAcknowledged)(nil),     // 3: quittance.event.v1.ErasureAcknowledged
+	(*PaymentStarted)(nil),          // 4: quittance.event.v1.PaymentStarted
+	(*PaymentReturned)(nil),         // 5: quittance.event.v1.PaymentReturned
+	(*FulfillmentChanged)(nil),      // 6: quittance.event.v1.FulfillmentChanged
+	(*FulfillmentAcknowledged)(nil), // 7: quittance.event.v1.FulfillmentAcknowledged
+	(*OfflineConfirmed)(nil),        // 8: quittance.event.v1.OfflineConfirmed
+	(*CallbackReceived)(nil),        // 9: quittance.event.v1.CallbackReceived
+	(*PaymentVerified)(nil),         // 10: quittance.event.v1.PaymentVerified
+	(*RefundRequested)(nil),         // 11: quittance.event.v1.RefundRequested
+	(*CallbackAcknowledged)(nil),    // 12: quittance.event.v1.CallbackAcknowledged
+	(*CallbackRescued)(nil),         // 13: quittance.event.v1.CallbackRescued
+	(*DeliveryCompleted)(nil),       // 14: quittance.event.v1.DeliveryCompleted
+	(*DeliveryDelayed)(nil),         // 15: quittance.event.v1.DeliveryDelayed
+	(*DeliveryRevoked)(nil),         // 16: quittance.event.v1.DeliveryRevoked
+	(*LineRevoked)(nil),             // 17: quittance.event.v1.LineRevoked
+	(*LicensePoolLow)(nil),          // 18: quittance.event.v1.LicensePoolLow
+	(*EndpointNotice)(nil),          // 19: quittance.event.v1.EndpointNotice
+	(*MailFailed)(nil),              // 20: quittance.event.v1.MailFailed
+	nil,                             // 21: quittance.event.v1.OrderEvent.MailTextsEntry
+	(*v1.Order)(nil),                // 22: quittance.order.v1.Order
+	(*v1.Money)(nil),                // 23: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil),   // 24: google.protobuf.Timestamp
+	(v11.Outcome)(0),                // 25: quittance.verification.v1.Outcome
+	(v1.HoldReason)(0),              // 26: quittance.order.v1.HoldReason
+	(*v1.Operation)(nil),            // 27: quittance.order.v1.Operation
+	(*v1.Payer)(nil),                // 28: quittance.order.v1.Payer
+	(*v1.LineLicenses)(nil),         // 29: quittance.order.v1.LineLicenses
+	(v1.PaymentState)(0),            // 30: quittance.order.v1.PaymentState
 }
 var file_quittance_event_v1_event_proto_depIdxs = []int32{
-	21, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
-	20, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
-	16, // 2: quittance.event.v1.DeliveryAcknowledged.revoked:type_name -> quittance.event.v1.LineRevoked
-	22, // 3: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
-	23, // 4: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
-	23, // 5: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
-	22, // 6: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
-	23, // 7: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
-	22, // 8: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
-	24, // 9: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
-	22, // 10: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
-	22, // 11: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
-	22, // 12: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
-	25, // 13: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
-	26, // 14: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
-	27, // 15: quittance.event.v1.PaymentVerified.payer:type_name -> quittance.order.v1.Payer
-	26, // 16: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
-	28, // 17: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
-	29, // 18: quittance.event.v1.DeliveryCompleted.closed_for:type_name -> quittance.order.v1.PaymentState
-	16, // 19: quittance.event.v1.DeliveryRevoked.lines:type_name -> quittance.event.v1.LineRevoked
-	23, // 20: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
-	23, // 21: quittance.event.v1.MailFailed.since:type_name -> google.protobuf.Timestamp
+	22, // 0: quittance.event.v1.OrderEvent.order:type_name -> quittance.order.v1.Order
+	21, // 1: quittance.event.v1.OrderEvent.mail_texts:type_name -> quittance.event.v1.OrderEvent.MailTextsEntry
+	17, // 2: quittance.event.v1.DeliveryAcknowledged.revoked:type_name -> quittance.event.v1.LineRevoked
+	23, // 3: quittance.event.v1.PaymentStarted.amount:type_name -> quittance.order.v1.Money
+	24, // 4: quittance.event.v1.PaymentStarted.start_time:type_name -> google.protobuf.Timestamp
+	24, // 5: quittance.event.v1.FulfillmentChanged.fulfill_time:type_name -> google.protobuf.Timestamp
+	23, // 6: quittance.event.v1.OfflineConfirmed.amount:type_name -> quittance.order.v1.Money
+	24, // 7: quittance.event.v1.CallbackReceived.acknowledge_time:type_name -> google.protobuf.Timestamp
+	23, // 8: quittance.event.v1.CallbackReceived.refunded:type_name -> quittance.order.v1.Money
+	25, // 9: quittance.event.v1.PaymentVerified.outcome:type_name -> quittance.verification.v1.Outcome
+	23, // 10: quittance.event.v1.PaymentVerified.authorized:type_name -> quittance.order.v1.Money
+	23, // 11: quittance.event.v1.PaymentVerified.captured:type_name -> quittance.order.v1.Money
+	23, // 12: quittance.event.v1.PaymentVerified.refunded:type_name -> quittance.order.v1.Money
+	26, // 13: quittance.event.v1.PaymentVerified.hold_reason:type_name -> quittance.order.v1.HoldReason
+	27, // 14: quittance.event.v1.PaymentVerified.operations:type_name -> quittance.order.v1.Operation
+	28, // 15: quittance.event.v1.PaymentVerified.payer:type_name -> quittance.order.v1.Payer
+	27, // 16: quittance.event.v1.RefundRequested.operations:type_name -> quittance.order.v1.Operation
+	29, // 17: quittance.event.v1.DeliveryCompleted.licenses:type_name -> quittance.order.v1.LineLicenses
+	30, // 18: quittance.event.v1.DeliveryCompleted.closed_for:type_name -> quittance.order.v1.PaymentState
+	17, // 19: quittance.event.v1.DeliveryRevoked.lines:type_name -> quittance.event.v1.LineRevoked
+	24, // 20: quittance.event.v1.EndpointNotice.since:type_name -> google.protobuf.Timestamp
+	24, // 21: quittance.event.v1.MailFailed.since:type_name -> google.protobuf.Timestamp
 	22, // [22:22] is the sub-list for method output_type
 	22, // [22:22] is the sub-list for method input_type
 	22, // [22:22] is the sub-list for extension type_name
@@ -2014,7 +2083,7 @@ func file_quittance_event_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_event_v1_event_proto_rawDesc), len(file_quittance_event_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -403,7 +403,12 @@ type ShopPolicy struct {
 	CancelOnFailure bool `protobuf:"varint,1,opt,name=cancel_on_failure,json=cancelOnFailure,proto3" json:"cancel_on_failure,omitempty"`
 	// No payment is started for an order whose licence pool is known to be too
 	// empty. Off, or stock can't be told now: it is started.
-	CheckStock    bool `protobuf:"varint,2,opt,name=check_stock,json=checkStock,proto3" json:"check_stock,omitempty"`
+	CheckStock bool `protobuf:"varint,2,opt,name=check_stock,json=checkStock,proto3" json:"check_stock,omitempty"`
+	// How long personal data is kept: so long after an order's latest event its
+	// customer's is erased by itself (OrderService.EraseCustomer), or as soon after
+	// as nothing stands against it. At least 30 days; unset: kept until
+	// EraseCustomer. Counts for orders created from then on.
+	EraseAfter    *durationpb.Duration `protobuf:"bytes,3,opt,name=erase_after,json=eraseAfter,proto3" json:"erase_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -450,6 +455,13 @@ func (x *ShopPolicy) GetCheckStock() bool {
 		return x.CheckStock
 	}
 	return false
+}
+
+func (x *ShopPolicy) GetEraseAfter() *durationpb.Duration {
+	if x != nil {
+		return x.EraseAfter
+	}
+	return nil
 }
 
 // ReturnSigning says which of a merchant's return keys are in use. The keys
@@ -1104,12 +1116,14 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"x\n" +
 	"\rCustomerMails\x12.\n" +
 	"\x03off\x18\x01 \x03(\x0e2\x1c.quittance.order.v1.MailKindR\x03off\x127\n" +
-	"\treminders\x18\x02 \x03(\v2\x19.google.protobuf.DurationR\treminders\"Y\n" +
+	"\treminders\x18\x02 \x03(\v2\x19.google.protobuf.DurationR\treminders\"\x95\x01\n" +
 	"\n" +
 	"ShopPolicy\x12*\n" +
 	"\x11cancel_on_failure\x18\x01 \x01(\bR\x0fcancelOnFailure\x12\x1f\n" +
 	"\vcheck_stock\x18\x02 \x01(\bR\n" +
-	"checkStock\"}\n" +
+	"checkStock\x12:\n" +
+	"\verase_after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"eraseAfter\"}\n" +
 	"\rReturnSigning\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x01 \x01(\x03R\n" +
@@ -1215,34 +1229,35 @@ var file_quittance_order_v1_merchant_proto_depIdxs = []int32{
 	3,  // 3: quittance.order.v1.Merchant.customer_mails:type_name -> quittance.order.v1.CustomerMails
 	0,  // 4: quittance.order.v1.CustomerMails.off:type_name -> quittance.order.v1.MailKind
 	19, // 5: quittance.order.v1.CustomerMails.reminders:type_name -> google.protobuf.Duration
-	20, // 6: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
-	19, // 7: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
-	20, // 8: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
-	1,  // 9: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
-	19, // 10: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
-	17, // 11: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
-	13, // 12: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
-	18, // 13: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	19, // 14: quittance.order.v1.PutProviderAccountRequest.overlap:type_name -> google.protobuf.Duration
-	9,  // 15: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
-	10, // 16: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
-	11, // 17: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
-	14, // 18: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
-	15, // 19: quittance.order.v1.MerchantService.ResealSecrets:input_type -> quittance.order.v1.ResealSecretsRequest
-	6,  // 20: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
-	7,  // 21: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
-	1,  // 22: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
-	1,  // 23: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
-	12, // 24: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
-	13, // 25: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
-	16, // 26: quittance.order.v1.MerchantService.ResealSecrets:output_type -> quittance.order.v1.ResealSecretsResponse
-	8,  // 27: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
-	8,  // 28: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
-	22, // [22:29] is the sub-list for method output_type
-	15, // [15:22] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	19, // 6: quittance.order.v1.ShopPolicy.erase_after:type_name -> google.protobuf.Duration
+	20, // 7: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
+	19, // 8: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
+	20, // 9: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
+	1,  // 10: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
+	19, // 11: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
+	17, // 12: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
+	13, // 13: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
+	18, // 14: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	19, // 15: quittance.order.v1.PutProviderAccountRequest.overlap:type_name -> google.protobuf.Duration
+	9,  // 16: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
+	10, // 17: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
+	11, // 18: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
+	14, // 19: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
+	15, // 20: quittance.order.v1.MerchantService.ResealSecrets:input_type -> quittance.order.v1.ResealSecretsRequest
+	6,  // 21: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
+	7,  // 22: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
+	1,  // 23: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
+	1,  // 24: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
+	12, // 25: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
+	13, // 26: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
+	16, // 27: quittance.order.v1.MerchantService.ResealSecrets:output_type -> quittance.order.v1.ResealSecretsResponse
+	8,  // 28: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
+	8,  // 29: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
+	23, // [23:30] is the sub-list for method output_type
+	16, // [16:23] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_merchant_proto_init() }

@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
+	_ "quittance/proto/gen/go/quittance/access/v1"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -334,7 +335,7 @@ var File_quittance_order_v1_operation_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_operation_proto_rawDesc = "" +
 	"\n" +
-	"\"quittance/order/v1/operation.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1equittance/order/v1/money.proto\"\xa6\x03\n" +
+	"\"quittance/order/v1/operation.proto\x12\x12quittance.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a quittance/access/v1/access.proto\x1a\x1equittance/order/v1/money.proto\"\xac\x03\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
 	"\x04kind\x18\x02 \x01(\x0e2!.quittance.order.v1.OperationKindR\x04kind\x12\x1d\n" +
@@ -342,8 +343,8 @@ const file_quittance_order_v1_operation_proto_rawDesc = "" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x121\n" +
 	"\x06amount\x18\x04 \x01(\v2\x19.quittance.order.v1.MoneyR\x06amount\x128\n" +
 	"\x05state\x18\x05 \x01(\x0e2\".quittance.order.v1.OperationStateR\x05state\x128\n" +
-	"\x05cause\x18\x06 \x01(\x0e2\".quittance.order.v1.OperationCauseR\x05cause\x12\x16\n" +
-	"\x06detail\x18\a \x01(\tR\x06detail\x12=\n" +
+	"\x05cause\x18\x06 \x01(\x0e2\".quittance.order.v1.OperationCauseR\x05cause\x12\x1c\n" +
+	"\x06detail\x18\a \x01(\tB\x04\xf0\xe0\x18\x01R\x06detail\x12=\n" +
 	"\frequest_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vrequestTime\x125\n" +
 	"\bend_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\aendTime*\x81\x01\n" +
 	"\rOperationKind\x12\x1e\n" +

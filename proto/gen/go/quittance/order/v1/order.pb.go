@@ -446,7 +446,7 @@ func (x *Line) GetRevokedUnits() int64 {
 	return 0
 }
 
-// Customer is who buys.
+// Customer is who buys; empty once the customer was erased.
 type Customer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Email string                 `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
@@ -653,7 +653,10 @@ type Order struct {
 	DiscountCode string `protobuf:"bytes,34,opt,name=discount_code,json=discountCode,proto3" json:"discount_code,omitempty"`
 	Discount     *Money `protobuf:"bytes,35,opt,name=discount,proto3" json:"discount,omitempty"`
 	// What the customer agreed to, if it was recorded.
-	Consent       *Consent `protobuf:"bytes,36,opt,name=consent,proto3" json:"consent,omitempty"`
+	Consent *Consent `protobuf:"bytes,36,opt,name=consent,proto3" json:"consent,omitempty"`
+	// When the customer's personal data was erased, see EraseCustomer; unset: it
+	// was not.
+	EraseTime     *timestamppb.Timestamp `protobuf:"bytes,37,opt,name=erase_time,json=eraseTime,proto3" json:"erase_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -898,6 +901,13 @@ func (x *Order) GetConsent() *Consent {
 	return nil
 }
 
+func (x *Order) GetEraseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EraseTime
+	}
+	return nil
+}
+
 // Payer is who paid, as a provider tells; what it doesn't tell is empty.
 type Payer struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
@@ -909,7 +919,8 @@ type Payer struct {
 	PostalCode   string                 `protobuf:"bytes,6,opt,name=postal_code,json=postalCode,proto3" json:"postal_code,omitempty"`
 	City         string                 `protobuf:"bytes,7,opt,name=city,proto3" json:"city,omitempty"`
 	Region       string                 `protobuf:"bytes,8,opt,name=region,proto3" json:"region,omitempty"`
-	// ISO 3166-1 alpha-2 where the provider keeps to it.
+	// ISO 3166-1 alpha-2 where the provider keeps to it. Kept when the customer is
+	// erased: taxes depend on it.
 	Country       string `protobuf:"bytes,9,opt,name=country,proto3" json:"country,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2002,6 +2013,168 @@ func (x *CapturePaymentRequest) GetOrderId() string {
 	return ""
 }
 
+type EraseCustomerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one: an order, or whose orders. An address is that of the orders, and
+	// an address or number that of AssignUser; letter case does not count.
+	//
+	// Types that are valid to be assigned to By:
+	//
+	//	*EraseCustomerRequest_OrderId
+	//	*EraseCustomerRequest_CustomerId
+	//	*EraseCustomerRequest_Email
+	//	*EraseCustomerRequest_Phone
+	By            isEraseCustomerRequest_By `protobuf_oneof:"by"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerRequest) Reset() {
+	*x = EraseCustomerRequest{}
+	mi := &file_quittance_order_v1_order_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerRequest) ProtoMessage() {}
+
+func (x *EraseCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_order_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerRequest.ProtoReflect.Descriptor instead.
+func (*EraseCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *EraseCustomerRequest) GetBy() isEraseCustomerRequest_By {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *EraseCustomerRequest) GetOrderId() string {
+	if x != nil {
+		if x, ok := x.By.(*EraseCustomerRequest_OrderId); ok {
+			return x.OrderId
+		}
+	}
+	return ""
+}
+
+func (x *EraseCustomerRequest) GetCustomerId() string {
+	if x != nil {
+		if x, ok := x.By.(*EraseCustomerRequest_CustomerId); ok {
+			return x.CustomerId
+		}
+	}
+	return ""
+}
+
+func (x *EraseCustomerRequest) GetEmail() string {
+	if x != nil {
+		if x, ok := x.By.(*EraseCustomerRequest_Email); ok {
+			return x.Email
+		}
+	}
+	return ""
+}
+
+func (x *EraseCustomerRequest) GetPhone() string {
+	if x != nil {
+		if x, ok := x.By.(*EraseCustomerRequest_Phone); ok {
+			return x.Phone
+		}
+	}
+	return ""
+}
+
+type isEraseCustomerRequest_By interface {
+	isEraseCustomerRequest_By()
+}
+
+type EraseCustomerRequest_OrderId struct {
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3,oneof"`
+}
+
+type EraseCustomerRequest_CustomerId struct {
+	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3,oneof"`
+}
+
+type EraseCustomerRequest_Email struct {
+	Email string `protobuf:"bytes,3,opt,name=email,proto3,oneof"`
+}
+
+type EraseCustomerRequest_Phone struct {
+	Phone string `protobuf:"bytes,4,opt,name=phone,proto3,oneof"`
+}
+
+func (*EraseCustomerRequest_OrderId) isEraseCustomerRequest_By() {}
+
+func (*EraseCustomerRequest_CustomerId) isEraseCustomerRequest_By() {}
+
+func (*EraseCustomerRequest_Email) isEraseCustomerRequest_By() {}
+
+func (*EraseCustomerRequest_Phone) isEraseCustomerRequest_By() {}
+
+type EraseCustomerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The orders without personal data now, in the order of their ids.
+	OrderIds      []string `protobuf:"bytes,1,rep,name=order_ids,json=orderIds,proto3" json:"order_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerResponse) Reset() {
+	*x = EraseCustomerResponse{}
+	mi := &file_quittance_order_v1_order_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerResponse) ProtoMessage() {}
+
+func (x *EraseCustomerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_order_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerResponse.ProtoReflect.Descriptor instead.
+func (*EraseCustomerResponse) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_order_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *EraseCustomerResponse) GetOrderIds() []string {
+	if x != nil {
+		return x.OrderIds
+	}
+	return nil
+}
+
 var File_quittance_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_quittance_order_v1_order_proto_rawDesc = "" +
@@ -2021,20 +2194,20 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\bdiscount\x18\r \x01(\v2\x19.quittance.order.v1.MoneyR\bdiscount\x12K\n" +
 	"\x0ffallback_method\x18\t \x01(\x0e2\".quittance.order.v1.DeliveryMethodR\x0efallbackMethod\x12#\n" +
 	"\rrevoked_units\x18\n" +
-	" \x01(\x03R\frevokedUnits\"\x97\x01\n" +
-	"\bCustomer\x12\x14\n" +
-	"\x05email\x18\x01 \x01(\tR\x05email\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
-	"\x06locale\x18\x03 \x01(\tR\x06locale\x12\x18\n" +
-	"\acompany\x18\a \x01(\tR\acompany\x12\x15\n" +
-	"\x06vat_id\x18\b \x01(\tR\x05vatId\x12\x18\n" +
-	"\aaddress\x18\t \x01(\tR\aaddress\"\xb3\x01\n" +
+	" \x01(\x03R\frevokedUnits\"\xbb\x01\n" +
+	"\bCustomer\x12\x1a\n" +
+	"\x05email\x18\x01 \x01(\tB\x04\xf0\xe0\x18\x01R\x05email\x12\x18\n" +
+	"\x04name\x18\x02 \x01(\tB\x04\xf0\xe0\x18\x01R\x04name\x12\x1c\n" +
+	"\x06locale\x18\x03 \x01(\tB\x04\xf0\xe0\x18\x01R\x06locale\x12\x1e\n" +
+	"\acompany\x18\a \x01(\tB\x04\xf0\xe0\x18\x01R\acompany\x12\x1b\n" +
+	"\x06vat_id\x18\b \x01(\tB\x04\xf0\xe0\x18\x01R\x05vatId\x12\x1e\n" +
+	"\aaddress\x18\t \x01(\tB\x04\xf0\xe0\x18\x01R\aaddress\"\xb3\x01\n" +
 	"\x04Hold\x126\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1e.quittance.order.v1.HoldReasonR\x06reason\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x03 \x01(\tR\tattemptId\x12<\n" +
-	"\bdecision\x18\x04 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\xc3\v\n" +
+	"\bdecision\x18\x04 \x01(\x0e2 .quittance.order.v1.HoldDecisionR\bdecision\"\x96\f\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\vmerchant_id\x18\x02 \x01(\tR\n" +
@@ -2051,41 +2224,43 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\vcreate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x127\n" +
 	"\tpaid_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\bpaidTime\x12A\n" +
-	"\x0edelivered_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\rdeliveredTime\x12\x1d\n" +
+	"\x0edelivered_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\rdeliveredTime\x12#\n" +
 	"\n" +
-	"return_url\x18\x0e \x01(\tR\treturnUrl\x12&\n" +
+	"return_url\x18\x0e \x01(\tB\x04\xf0\xe0\x18\x01R\treturnUrl\x12&\n" +
 	"\x0fpaid_attempt_id\x18\x0f \x01(\tR\rpaidAttemptId\x125\n" +
 	"\bcaptured\x18\x10 \x01(\v2\x19.quittance.order.v1.MoneyR\bcaptured\x125\n" +
 	"\brefunded\x18\x11 \x01(\v2\x19.quittance.order.v1.MoneyR\brefunded\x12\x1a\n" +
-	"\bsequence\x18\x12 \x01(\x03R\bsequence\x12C\n" +
-	"\bmetadata\x18\x13 \x03(\v2'.quittance.order.v1.Order.MetadataEntryR\bmetadata\x12)\n" +
+	"\bsequence\x18\x12 \x01(\x03R\bsequence\x12I\n" +
+	"\bmetadata\x18\x13 \x03(\v2'.quittance.order.v1.Order.MetadataEntryB\x04\xf0\xe0\x18\x01R\bmetadata\x12)\n" +
 	"\x10delivery_problem\x18\x14 \x01(\tR\x0fdeliveryProblem\x12\x17\n" +
 	"\apay_url\x18\x15 \x01(\tR\x06payUrl\x12'\n" +
 	"\x0fpayment_problem\x18\x16 \x01(\tR\x0epaymentProblem\x12=\n" +
 	"\n" +
 	"operations\x18\x17 \x03(\v2\x1d.quittance.order.v1.OperationR\n" +
 	"operations\x12A\n" +
-	"\vfulfillment\x18\x1b \x01(\v2\x1f.quittance.order.v1.FulfillmentR\vfulfillment\x12\x17\n" +
-	"\auser_id\x18\x1c \x01(\tR\x06userId\x12\x1f\n" +
-	"\vcustomer_id\x18\x1d \x01(\tR\n" +
+	"\vfulfillment\x18\x1b \x01(\v2\x1f.quittance.order.v1.FulfillmentR\vfulfillment\x12\x1d\n" +
+	"\auser_id\x18\x1c \x01(\tB\x04\xf0\xe0\x18\x01R\x06userId\x12%\n" +
+	"\vcustomer_id\x18\x1d \x01(\tB\x04\xf0\xe0\x18\x01R\n" +
 	"customerId\x12/\n" +
 	"\x05payer\x18\x1e \x01(\v2\x19.quittance.order.v1.PayerR\x05payer\x12#\n" +
 	"\rdiscount_code\x18\" \x01(\tR\fdiscountCode\x125\n" +
 	"\bdiscount\x18# \x01(\v2\x19.quittance.order.v1.MoneyR\bdiscount\x125\n" +
-	"\aconsent\x18$ \x01(\v2\x1b.quittance.order.v1.ConsentR\aconsent\x1a;\n" +
+	"\aconsent\x18$ \x01(\v2\x1b.quittance.order.v1.ConsentR\aconsent\x129\n" +
+	"\n" +
+	"erase_time\x18% \x01(\v2\x1a.google.protobuf.TimestampR\teraseTime\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfc\x01\n" +
-	"\x05Payer\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\acompany\x18\x02 \x01(\tR\acompany\x12\x14\n" +
-	"\x05email\x18\x03 \x01(\tR\x05email\x12#\n" +
-	"\raddress_line1\x18\x04 \x01(\tR\faddressLine1\x12#\n" +
-	"\raddress_line2\x18\x05 \x01(\tR\faddressLine2\x12\x1f\n" +
-	"\vpostal_code\x18\x06 \x01(\tR\n" +
-	"postalCode\x12\x12\n" +
-	"\x04city\x18\a \x01(\tR\x04city\x12\x16\n" +
-	"\x06region\x18\b \x01(\tR\x06region\x12\x18\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xac\x02\n" +
+	"\x05Payer\x12\x18\n" +
+	"\x04name\x18\x01 \x01(\tB\x04\xf0\xe0\x18\x01R\x04name\x12\x1e\n" +
+	"\acompany\x18\x02 \x01(\tB\x04\xf0\xe0\x18\x01R\acompany\x12\x1a\n" +
+	"\x05email\x18\x03 \x01(\tB\x04\xf0\xe0\x18\x01R\x05email\x12)\n" +
+	"\raddress_line1\x18\x04 \x01(\tB\x04\xf0\xe0\x18\x01R\faddressLine1\x12)\n" +
+	"\raddress_line2\x18\x05 \x01(\tB\x04\xf0\xe0\x18\x01R\faddressLine2\x12%\n" +
+	"\vpostal_code\x18\x06 \x01(\tB\x04\xf0\xe0\x18\x01R\n" +
+	"postalCode\x12\x18\n" +
+	"\x04city\x18\a \x01(\tB\x04\xf0\xe0\x18\x01R\x04city\x12\x1c\n" +
+	"\x06region\x18\b \x01(\tB\x04\xf0\xe0\x18\x01R\x06region\x12\x18\n" +
 	"\acountry\x18\t \x01(\tR\acountry\"s\n" +
 	"\vFulfillment\x12%\n" +
 	"\x0epayment_method\x18\x01 \x01(\tR\rpaymentMethod\x12=\n" +
@@ -2160,7 +2335,16 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"attempt_id\x18\x04 \x01(\tR\tattemptId\x12\x16\n" +
 	"\x06reason\x18\x05 \x01(\tR\x06reason\"2\n" +
 	"\x15CapturePaymentRequest\x12\x19\n" +
-	"\border_id\x18\x01 \x01(\tR\aorderId*\xb1\x02\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\"\x8c\x01\n" +
+	"\x14EraseCustomerRequest\x12\x1b\n" +
+	"\border_id\x18\x01 \x01(\tH\x00R\aorderId\x12!\n" +
+	"\vcustomer_id\x18\x02 \x01(\tH\x00R\n" +
+	"customerId\x12\x16\n" +
+	"\x05email\x18\x03 \x01(\tH\x00R\x05email\x12\x16\n" +
+	"\x05phone\x18\x04 \x01(\tH\x00R\x05phoneB\x04\n" +
+	"\x02by\"4\n" +
+	"\x15EraseCustomerResponse\x12\x1b\n" +
+	"\torder_ids\x18\x01 \x03(\tR\borderIds*\xb1\x02\n" +
 	"\fPaymentState\x12\x1d\n" +
 	"\x19PAYMENT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14PAYMENT_STATE_UNPAID\x10\x01\x12\x1c\n" +
@@ -2191,7 +2375,7 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\fHoldDecision\x12\x1d\n" +
 	"\x19HOLD_DECISION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14HOLD_DECISION_ACCEPT\x10\x01\x12\x18\n" +
-	"\x14HOLD_DECISION_REFUND\x10\x022\xf5\a\n" +
+	"\x14HOLD_DECISION_REFUND\x10\x022\xe1\b\n" +
 	"\fOrderService\x12V\n" +
 	"\vCreateOrder\x12&.quittance.order.v1.CreateOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12T\n" +
 	"\n" +
@@ -2208,7 +2392,8 @@ const file_quittance_order_v1_order_proto_rawDesc = "" +
 	"\vCancelOrder\x12&.quittance.order.v1.CancelOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12V\n" +
 	"\vResolveHold\x12&.quittance.order.v1.ResolveHoldRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12V\n" +
 	"\vRefundOrder\x12&.quittance.order.v1.RefundOrderRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12\\\n" +
-	"\x0eCapturePayment\x12).quittance.order.v1.CapturePaymentRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02B\xc1\x01\n" +
+	"\x0eCapturePayment\x12).quittance.order.v1.CapturePaymentRequest\x1a\x19.quittance.order.v1.Order\"\x04\xe8\xe0\x18\x02\x12j\n" +
+	"\rEraseCustomer\x12(.quittance.order.v1.EraseCustomerRequest\x1a).quittance.order.v1.EraseCustomerResponse\"\x04\xe8\xe0\x18\x02B\xc1\x01\n" +
 	"\x16com.quittance.order.v1B\n" +
 	"OrderProtoP\x01Z1quittance/proto/gen/go/quittance/order/v1;orderv1\xa2\x02\x03QOX\xaa\x02\x12Quittance.Order.V1\xca\x02\x12Quittance\\Order\\V1\xe2\x02\x1eQuittance\\Order\\V1\\GPBMetadata\xea\x02\x14Quittance::Order::V1b\x06proto3"
 
@@ -2225,7 +2410,7 @@ func file_quittance_order_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_quittance_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_quittance_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_quittance_order_v1_order_proto_goTypes = []any{
 	(PaymentState)(0),             // 0: quittance.order.v1.PaymentState
 	(DeliveryState)(0),            // 1: quittance.order.v1.DeliveryState
@@ -2253,81 +2438,86 @@ var file_quittance_order_v1_order_proto_goTypes = []any{
 	(*ResolveHoldRequest)(nil),    // 23: quittance.order.v1.ResolveHoldRequest
 	(*RefundOrderRequest)(nil),    // 24: quittance.order.v1.RefundOrderRequest
 	(*CapturePaymentRequest)(nil), // 25: quittance.order.v1.CapturePaymentRequest
-	nil,                           // 26: quittance.order.v1.Order.MetadataEntry
-	nil,                           // 27: quittance.order.v1.CreateOrderRequest.MetadataEntry
-	(*Money)(nil),                 // 28: quittance.order.v1.Money
-	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*Operation)(nil),             // 30: quittance.order.v1.Operation
-	(*AssignUserRequest)(nil),     // 31: quittance.order.v1.AssignUserRequest
-	(*AssignUserResponse)(nil),    // 32: quittance.order.v1.AssignUserResponse
+	(*EraseCustomerRequest)(nil),  // 26: quittance.order.v1.EraseCustomerRequest
+	(*EraseCustomerResponse)(nil), // 27: quittance.order.v1.EraseCustomerResponse
+	nil,                           // 28: quittance.order.v1.Order.MetadataEntry
+	nil,                           // 29: quittance.order.v1.CreateOrderRequest.MetadataEntry
+	(*Money)(nil),                 // 30: quittance.order.v1.Money
+	(*timestamppb.Timestamp)(nil), // 31: google.protobuf.Timestamp
+	(*Operation)(nil),             // 32: quittance.order.v1.Operation
+	(*AssignUserRequest)(nil),     // 33: quittance.order.v1.AssignUserRequest
+	(*AssignUserResponse)(nil),    // 34: quittance.order.v1.AssignUserResponse
 }
 var file_quittance_order_v1_order_proto_depIdxs = []int32{
-	28, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
-	28, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
+	30, // 0: quittance.order.v1.Line.unit_price:type_name -> quittance.order.v1.Money
+	30, // 1: quittance.order.v1.Line.amount:type_name -> quittance.order.v1.Money
 	3,  // 2: quittance.order.v1.Line.delivery_method:type_name -> quittance.order.v1.DeliveryMethod
 	1,  // 3: quittance.order.v1.Line.delivery_state:type_name -> quittance.order.v1.DeliveryState
-	28, // 4: quittance.order.v1.Line.discount:type_name -> quittance.order.v1.Money
+	30, // 4: quittance.order.v1.Line.discount:type_name -> quittance.order.v1.Money
 	3,  // 5: quittance.order.v1.Line.fallback_method:type_name -> quittance.order.v1.DeliveryMethod
 	2,  // 6: quittance.order.v1.Hold.reason:type_name -> quittance.order.v1.HoldReason
 	4,  // 7: quittance.order.v1.Hold.decision:type_name -> quittance.order.v1.HoldDecision
 	6,  // 8: quittance.order.v1.Order.customer:type_name -> quittance.order.v1.Customer
 	5,  // 9: quittance.order.v1.Order.lines:type_name -> quittance.order.v1.Line
-	28, // 10: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
+	30, // 10: quittance.order.v1.Order.total:type_name -> quittance.order.v1.Money
 	0,  // 11: quittance.order.v1.Order.payment_state:type_name -> quittance.order.v1.PaymentState
 	1,  // 12: quittance.order.v1.Order.delivery_state:type_name -> quittance.order.v1.DeliveryState
 	7,  // 13: quittance.order.v1.Order.hold:type_name -> quittance.order.v1.Hold
-	29, // 14: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
-	29, // 15: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
-	29, // 16: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
-	28, // 17: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
-	28, // 18: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
-	26, // 19: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
-	30, // 20: quittance.order.v1.Order.operations:type_name -> quittance.order.v1.Operation
+	31, // 14: quittance.order.v1.Order.create_time:type_name -> google.protobuf.Timestamp
+	31, // 15: quittance.order.v1.Order.paid_time:type_name -> google.protobuf.Timestamp
+	31, // 16: quittance.order.v1.Order.delivered_time:type_name -> google.protobuf.Timestamp
+	30, // 17: quittance.order.v1.Order.captured:type_name -> quittance.order.v1.Money
+	30, // 18: quittance.order.v1.Order.refunded:type_name -> quittance.order.v1.Money
+	28, // 19: quittance.order.v1.Order.metadata:type_name -> quittance.order.v1.Order.MetadataEntry
+	32, // 20: quittance.order.v1.Order.operations:type_name -> quittance.order.v1.Operation
 	10, // 21: quittance.order.v1.Order.fulfillment:type_name -> quittance.order.v1.Fulfillment
 	9,  // 22: quittance.order.v1.Order.payer:type_name -> quittance.order.v1.Payer
-	28, // 23: quittance.order.v1.Order.discount:type_name -> quittance.order.v1.Money
+	30, // 23: quittance.order.v1.Order.discount:type_name -> quittance.order.v1.Money
 	12, // 24: quittance.order.v1.Order.consent:type_name -> quittance.order.v1.Consent
-	29, // 25: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
-	6,  // 26: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
-	13, // 27: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
-	27, // 28: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
-	12, // 29: quittance.order.v1.CreateOrderRequest.consent:type_name -> quittance.order.v1.Consent
-	29, // 30: quittance.order.v1.Consent.time:type_name -> google.protobuf.Timestamp
-	11, // 31: quittance.order.v1.PriceOrderRequest.order:type_name -> quittance.order.v1.CreateOrderRequest
-	8,  // 32: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
-	29, // 33: quittance.order.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
-	29, // 34: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
-	8,  // 35: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
-	20, // 36: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
-	4,  // 37: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
-	28, // 38: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
-	11, // 39: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
-	14, // 40: quittance.order.v1.OrderService.PriceOrder:input_type -> quittance.order.v1.PriceOrderRequest
-	15, // 41: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
-	16, // 42: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
-	18, // 43: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
-	19, // 44: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
-	31, // 45: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
-	22, // 46: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
-	23, // 47: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
-	24, // 48: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
-	25, // 49: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
-	8,  // 50: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
-	8,  // 51: quittance.order.v1.OrderService.PriceOrder:output_type -> quittance.order.v1.Order
-	8,  // 52: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
-	17, // 53: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
-	8,  // 54: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
-	21, // 55: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
-	32, // 56: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
-	8,  // 57: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
-	8,  // 58: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
-	8,  // 59: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
-	8,  // 60: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
-	50, // [50:61] is the sub-list for method output_type
-	39, // [39:50] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	31, // 25: quittance.order.v1.Order.erase_time:type_name -> google.protobuf.Timestamp
+	31, // 26: quittance.order.v1.Fulfillment.fulfill_time:type_name -> google.protobuf.Timestamp
+	6,  // 27: quittance.order.v1.CreateOrderRequest.customer:type_name -> quittance.order.v1.Customer
+	13, // 28: quittance.order.v1.CreateOrderRequest.items:type_name -> quittance.order.v1.OrderItem
+	29, // 29: quittance.order.v1.CreateOrderRequest.metadata:type_name -> quittance.order.v1.CreateOrderRequest.MetadataEntry
+	12, // 30: quittance.order.v1.CreateOrderRequest.consent:type_name -> quittance.order.v1.Consent
+	31, // 31: quittance.order.v1.Consent.time:type_name -> google.protobuf.Timestamp
+	11, // 32: quittance.order.v1.PriceOrderRequest.order:type_name -> quittance.order.v1.CreateOrderRequest
+	8,  // 33: quittance.order.v1.ListOrdersResponse.orders:type_name -> quittance.order.v1.Order
+	31, // 34: quittance.order.v1.ListEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	31, // 35: quittance.order.v1.PublicEvent.time:type_name -> google.protobuf.Timestamp
+	8,  // 36: quittance.order.v1.PublicEvent.order:type_name -> quittance.order.v1.Order
+	20, // 37: quittance.order.v1.ListEventsResponse.events:type_name -> quittance.order.v1.PublicEvent
+	4,  // 38: quittance.order.v1.ResolveHoldRequest.decision:type_name -> quittance.order.v1.HoldDecision
+	30, // 39: quittance.order.v1.RefundOrderRequest.amount:type_name -> quittance.order.v1.Money
+	11, // 40: quittance.order.v1.OrderService.CreateOrder:input_type -> quittance.order.v1.CreateOrderRequest
+	14, // 41: quittance.order.v1.OrderService.PriceOrder:input_type -> quittance.order.v1.PriceOrderRequest
+	15, // 42: quittance.order.v1.OrderService.GetOrder:input_type -> quittance.order.v1.GetOrderRequest
+	16, // 43: quittance.order.v1.OrderService.ListOrders:input_type -> quittance.order.v1.ListOrdersRequest
+	18, // 44: quittance.order.v1.OrderService.WatchOrder:input_type -> quittance.order.v1.WatchOrderRequest
+	19, // 45: quittance.order.v1.OrderService.ListEvents:input_type -> quittance.order.v1.ListEventsRequest
+	33, // 46: quittance.order.v1.OrderService.AssignUser:input_type -> quittance.order.v1.AssignUserRequest
+	22, // 47: quittance.order.v1.OrderService.CancelOrder:input_type -> quittance.order.v1.CancelOrderRequest
+	23, // 48: quittance.order.v1.OrderService.ResolveHold:input_type -> quittance.order.v1.ResolveHoldRequest
+	24, // 49: quittance.order.v1.OrderService.RefundOrder:input_type -> quittance.order.v1.RefundOrderRequest
+	25, // 50: quittance.order.v1.OrderService.CapturePayment:input_type -> quittance.order.v1.CapturePaymentRequest
+	26, // 51: quittance.order.v1.OrderService.EraseCustomer:input_type -> quittance.order.v1.EraseCustomerRequest
+	8,  // 52: quittance.order.v1.OrderService.CreateOrder:output_type -> quittance.order.v1.Order
+	8,  // 53: quittance.order.v1.OrderService.PriceOrder:output_type -> quittance.order.v1.Order
+	8,  // 54: quittance.order.v1.OrderService.GetOrder:output_type -> quittance.order.v1.Order
+	17, // 55: quittance.order.v1.OrderService.ListOrders:output_type -> quittance.order.v1.ListOrdersResponse
+	8,  // 56: quittance.order.v1.OrderService.WatchOrder:output_type -> quittance.order.v1.Order
+	21, // 57: quittance.order.v1.OrderService.ListEvents:output_type -> quittance.order.v1.ListEventsResponse
+	34, // 58: quittance.order.v1.OrderService.AssignUser:output_type -> quittance.order.v1.AssignUserResponse
+	8,  // 59: quittance.order.v1.OrderService.CancelOrder:output_type -> quittance.order.v1.Order
+	8,  // 60: quittance.order.v1.OrderService.ResolveHold:output_type -> quittance.order.v1.Order
+	8,  // 61: quittance.order.v1.OrderService.RefundOrder:output_type -> quittance.order.v1.Order
+	8,  // 62: quittance.order.v1.OrderService.CapturePayment:output_type -> quittance.order.v1.Order
+	27, // 63: quittance.order.v1.OrderService.EraseCustomer:output_type -> quittance.order.v1.EraseCustomerResponse
+	52, // [52:64] is the sub-list for method output_type
+	40, // [40:52] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_order_proto_init() }
@@ -2338,13 +2528,19 @@ func file_quittance_order_v1_order_proto_init() {
 	file_quittance_order_v1_customer_proto_init()
 	file_quittance_order_v1_money_proto_init()
 	file_quittance_order_v1_operation_proto_init()
+	file_quittance_order_v1_order_proto_msgTypes[21].OneofWrappers = []any{
+		(*EraseCustomerRequest_OrderId)(nil),
+		(*EraseCustomerRequest_CustomerId)(nil),
+		(*EraseCustomerRequest_Email)(nil),
+		(*EraseCustomerRequest_Phone)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_order_proto_rawDesc), len(file_quittance_order_v1_order_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

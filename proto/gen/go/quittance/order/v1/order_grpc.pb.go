@@ -30,6 +30,7 @@ const (
 	OrderService_ResolveHold_FullMethodName    = "/quittance.order.v1.OrderService/ResolveHold"
 	OrderService_RefundOrder_FullMethodName    = "/quittance.order.v1.OrderService/RefundOrder"
 	OrderService_CapturePayment_FullMethodName = "/quittance.order.v1.OrderService/CapturePayment"
+	OrderService_EraseCustomer_FullMethodName  = "/quittance.order.v1.OrderService/EraseCustomer"
 )
 
 // OrderServiceClient is the client API for OrderService service.
@@ -73,6 +74,19 @@ type OrderServiceClient interface {
 	RefundOrder(ctx context.Context, in *RefundOrderRequest, opts ...grpc.CallOption) (*Order, error)
 	// CapturePayment takes the money that is reserved for an authorized order.
 	CapturePayment(ctx context.Context, in *CapturePaymentRequest, opts ...grpc.CallOption) (*Order, error)
+	// EraseCustomer erases a customer's personal data from an order, or from all
+	// orders of the customer, for good and in every service: name, addresses,
+	// e-mail, company, VAT id, user and customer id, return URL, metadata, who paid
+	// (but their country), what merchants and providers wrote about refunds, saved
+	// payments and raw callbacks. Amounts, states, times, products, discounts,
+	// consent, reference, transaction ids and licences stay.
+	//
+	// FAILED_PRECONDITION, naming the order and what must happen first, if one of
+	// them is unpaid and open, on hold, has money reserved or on its way, or paid
+	// goods that are not delivered; nothing is changed then. NOT_FOUND if there is
+	// no such order or customer. Repeating it is safe: it has all services erase
+	// again what they have, as after a store was restored from a copy.
+	EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error)
 }
 
 type orderServiceClient struct {
@@ -202,6 +216,16 @@ func (c *orderServiceClient) CapturePayment(ctx context.Context, in *CapturePaym
 	return out, nil
 }
 
+func (c *orderServiceClient) EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseCustomerResponse)
+	err := c.cc.Invoke(ctx, OrderService_EraseCustomer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrderServiceServer is the server API for OrderService service.
 // All implementations must embed UnimplementedOrderServiceServer
 // for forward compatibility.
@@ -243,6 +267,19 @@ type OrderServiceServer interface {
 	RefundOrder(context.Context, *RefundOrderRequest) (*Order, error)
 	// CapturePayment takes the money that is reserved for an authorized order.
 	CapturePayment(context.Context, *CapturePaymentRequest) (*Order, error)
+	// EraseCustomer erases a customer's personal data from an order, or from all
+	// orders of the customer, for good and in every service: name, addresses,
+	// e-mail, company, VAT id, user and customer id, return URL, metadata, who paid
+	// (but their country), what merchants and providers wrote about refunds, saved
+	// payments and raw callbacks. Amounts, states, times, products, discounts,
+	// consent, reference, transaction ids and licences stay.
+	//
+	// FAILED_PRECONDITION, naming the order and what must happen first, if one of
+	// them is unpaid and open, on hold, has money reserved or on its way, or paid
+	// goods that are not delivered; nothing is changed then. NOT_FOUND if there is
+	// no such order or customer. Repeating it is safe: it has all services erase
+	// again what they have, as after a store was restored from a copy.
+	EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error)
 	mustEmbedUnimplementedOrderServiceServer()
 }
 
@@ -285,6 +322,9 @@ func (UnimplementedOrderServiceServer) RefundOrder(context.Context, *RefundOrder
 }
 func (UnimplementedOrderServiceServer) CapturePayment(context.Context, *CapturePaymentRequest) (*Order, error) {
 	return nil, status.Error(codes.Unimplemented, "method CapturePayment not implemented")
+}
+func (UnimplementedOrderServiceServer) EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseCustomer not implemented")
 }
 func (UnimplementedOrderServiceServer) mustEmbedUnimplementedOrderServiceServer() {}
 func (UnimplementedOrderServiceServer) testEmbeddedByValue()                      {}
@@ -498,6 +538,24 @@ func _OrderService_CapturePayment_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrderService_EraseCustomer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseCustomerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).EraseCustomer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_EraseCustomer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).EraseCustomer(ctx, req.(*EraseCustomerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OrderService_ServiceDesc is the grpc.ServiceDesc for OrderService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -544,6 +602,10 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CapturePayment",
 			Handler:    _OrderService_CapturePayment_Handler,
+		},
+		{
+			MethodName: "EraseCustomer",
+			Handler:    _OrderService_EraseCustomer_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
