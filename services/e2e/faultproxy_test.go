@@ -142,7 +142,7 @@ func (p *faultProxy) copy(to, from, echo net.Conn) {
 		p.mu.Lock()
 		delay := p.delay
 		p.mu.Unlock()
-		time.Sleep(delay)
+		pause(delay)
 		if n > 0 {
 			if echo != nil {
 				_, _ = echo.Write(buf[:n])
