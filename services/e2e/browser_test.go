@@ -22,9 +22,13 @@ func browser(t *testing.T) context.Context {
 	return browserFor(t, 2*patience)
 }
 
-// browserFor is a browser for a walk that may take so long.
+// browserFor is a browser for a walk that may take so long. Not with -short: the
+// race detector, for which that is, sees what scripted walks show it.
 func browserFor(t *testing.T, longest time.Duration) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("real browsers: not with -short")
+	}
 	path, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("no chromium on this machine: the walk through real pages is not taken")

@@ -196,14 +196,21 @@ func (c *chaos) judge(begun time.Time) {
 		wrong, err = c.checkGoods(ctx, buyers)
 		return err
 	})
-	events := slowly(ctx, chaosPatience, func() error { return c.allEventsArrived(ctx, ids) })
+	var silent []string
+	events := slowly(ctx, chaosPatience, func() (err error) {
+		silent, err = c.missingEvents(ctx, ids)
+		return err
+	})
 	c.t.Logf("all settled %v after the begin: %v", time.Since(begun).Round(time.Second), summary)
-	c.t.Logf("orders %d, lost %d, doubled or wrong %d", len(ids), len(lost), len(wrong))
+	c.t.Logf("orders %d, lost %d, doubled or wrong %d, not told of to the merchant %d", len(ids), len(lost), len(wrong), len(silent))
 	if err := errors.Join(disagree, goods, events); err != nil {
 		c.t.Error(err)
 	}
-	for _, orderID := range slices.Concat(lost, slices.Collect(maps.Keys(wrong)))[:min(5, len(lost)+len(wrong))] {
-		c.story(orderID)
+	told := 0
+	for _, orderID := range slices.Concat(lost, slices.Collect(maps.Keys(wrong)), silent) {
+		if told++; told <= 5 {
+			c.story(orderID)
+		}
 	}
 }
 
@@ -268,28 +275,30 @@ func (w *world) checkGoods(ctx context.Context, buyers map[string]string) (wrong
 	return wrong, err
 }
 
-// allEventsArrived compares the orders' public histories with what the endpoint got.
-func (w *world) allEventsArrived(ctx context.Context, orderIDs []string) error {
+// missingEvents compares the orders' public histories with what the endpoint got,
+// and names the orders of which it lacks something.
+func (w *world) missingEvents(ctx context.Context, orderIDs []string) (of []string, err error) {
 	hooks, err := w.sandbox.Webhooks(ctx, standalone.DemoEndpoint)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	got := map[string]bool{}
 	for _, h := range hooks {
 		got[h.ID] = got[h.ID] || h.Accepted
 	}
 	for _, orderID := range orderIDs {
-		list, err := w.orders.ListEvents(ctx, &orderv1.ListEventsRequest{OrderId: orderID})
-		if err != nil {
-			return err
+		list, failed := w.orders.ListEvents(ctx, &orderv1.ListEventsRequest{OrderId: orderID})
+		if failed != nil {
+			return nil, failed
 		}
 		for _, e := range list.GetEvents() {
 			if !got[e.GetId()] {
-				return fmt.Errorf("P7: %s %d of %s did not arrive", e.GetType(), e.GetSequence(), orderID)
+				err = errors.Join(err, fmt.Errorf("P7: %s %d of %s did not arrive", e.GetType(), e.GetSequence(), orderID))
+				of = append(of, orderID)
 			}
 		}
 	}
-	return nil
+	return slices.Compact(of), err
 }
 
 // story prints an order's whole timeline.
@@ -310,6 +319,13 @@ func (c *chaos) story(orderID string) {
 	}
 	d, err := c.deliveries.GetDelivery(ctx, &deliveryv1.GetDeliveryRequest{OrderId: orderID})
 	c.t.Logf("  delivery: %v %v", d, err)
+	hooks, err := c.notifications.ListDeliveries(ctx, &notificationv1.ListDeliveriesRequest{OrderId: orderID})
+	for _, h := range hooks.GetWebhooks() {
+		c.t.Logf("  webhook: %v", h)
+	}
+	if err != nil {
+		c.t.Log(err)
+	}
 }
 
 // counts is a tally that prints in order.

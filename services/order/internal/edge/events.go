@@ -19,9 +19,10 @@ import (
 )
 
 // overlap is how far a cursor reaches back behind the latest order it has
-// seen: a write that was stamped earlier may become visible later. Events in
-// the overlap are listed again.
-const overlap = 10 * time.Second
+// seen: a write that was stamped earlier may become visible later, by as much as
+// replicas' clocks disagree and a process or its store stood still in between.
+// Events in the overlap are listed again.
+const overlap = time.Minute
 
 // finder finds orders, of one merchant or of all.
 type finder func(ctx context.Context, q docstore.Query) ([]*docstore.Doc[order.Order], string, error)
