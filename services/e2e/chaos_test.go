@@ -30,6 +30,9 @@ var (
 	chaosPercent = flag.Int("chaospercent", 30, "how many payments of a hundred have at least one fault of the provider's in TestChaos")
 )
 
+// chaosClocks is how far a replica's clock may be before or behind the machine's.
+const chaosClocks = 5 * time.Second
+
 // chaosPatience is how long everything may take to come about after the last fault.
 const chaosPatience = 4 * time.Minute
 
@@ -101,7 +104,7 @@ func startChaos(t *testing.T) *chaos {
 	clocks := rand.New(rand.NewPCG(*chaosSeed, 1<<63))
 	w := startProcesses(t, config(""), setup{
 		fleet: fleetSetup{replicas: 2, between: between, env: func(string, int) []string {
-			offset := time.Duration(clocks.IntN(10_001)-5_000) * time.Millisecond
+			offset := time.Duration(clocks.Int64N(int64(2*chaosClocks))) - chaosClocks
 			return []string{"QUITTANCE_CLOCK_OFFSET=" + offset.String(), "QUITTANCE_STORE_WAIT=500ms", "QUITTANCE_WEBHOOK_RETRIES=1s,2s,4s,8s,15s,15s,15s,15s,15s,15s"}
 		}},
 		seeding: func(s *standalone.Seeding) {
@@ -115,6 +118,9 @@ func startChaos(t *testing.T) *chaos {
 	retried(w, w.notifications.PutEndpoint, &notificationv1.PutEndpointRequest{
 		Endpoint: &notificationv1.Endpoint{Id: "dead", Url: "http://" + freeAddr(t) + "/"},
 	})
+	// An endpoint hears of what happens from its creation on, which replicas
+	// whose clocks disagree judge differently for as long as these differ.
+	pause(2 * chaosClocks)
 	if err := w.sandbox.Unleash(t.Context(), client.Resurs, *chaosSeed, *chaosPercent/3); err != nil {
 		t.Fatal(err)
 	}
