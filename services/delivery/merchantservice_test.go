@@ -127,12 +127,12 @@ func hanging(req *http.Request, _ string) (*http.Response, error) {
 // register registers the web service for a product, by a replica.
 func (m *merchantService) register(ctx context.Context, r *replica, w *deliveryv1.WebService) error {
 	w.Url = "https://shop.example/licences"
+	m.mu.Lock() // until the secret is known: what waited for the service calls it at once
+	defer m.mu.Unlock()
 	out, err := r.server.PutWebService(as(ctx, merchant), &deliveryv1.PutWebServiceRequest{WebService: w})
 	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if out.GetSecret() != "" {
 		m.secrets = append(m.secrets, out.GetSecret())
 	}
