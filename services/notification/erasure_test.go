@@ -3,6 +3,7 @@ package notification_test
 import (
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,9 +17,9 @@ import (
 // is left out.
 func TestErasedCustomersAreInNoWebhook(t *testing.T) {
 	inWorld(t, func(w *world) {
-		up := false
+		var up atomic.Bool
 		w.endpoint("slow", func(got, http.Header) int {
-			if up {
+			if up.Load() {
 				return 200
 			}
 			return 503
@@ -51,7 +52,7 @@ func TestErasedCustomersAreInNoWebhook(t *testing.T) {
 			t.Errorf("after a rewind in %v", found)
 		}
 		before := len(w.at("slow"))
-		up = true
+		up.Store(true)
 		w.pass(24 * time.Hour)
 		w.expect("slow", "ord_1", append(w.sequences("slow", "ord_1")[:before:before], 1, 2, 3)...)
 		for _, g := range w.at("slow")[before:] {
