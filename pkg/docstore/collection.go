@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"quittance/pkg/event"
@@ -359,6 +360,29 @@ func (c *Collection[T]) Find(ctx context.Context, q Query) ([]*Doc[T], string, e
 		docs = append(docs, d)
 	}
 	return docs, page.Next, nil
+}
+
+// All goes through all documents that Find pages through, q.Limit at a time; the
+// next page is read when the last one was gone through. An error ends it.
+func (c *Collection[T]) All(ctx context.Context, q Query) iter.Seq2[*Doc[T], error] {
+	return func(yield func(*Doc[T], error) bool) {
+		for {
+			docs, next, err := c.Find(ctx, q)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, d := range docs {
+				if !yield(d, nil) {
+					return
+				}
+			}
+			if next == "" {
+				return
+			}
+			q.After = next
+		}
+	}
 }
 
 // Delete removes a document that is still at the given version.

@@ -3,6 +3,9 @@ package docstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -256,5 +259,53 @@ func TestRewritingWhatEventsCarrySendsNothingAgain(t *testing.T) {
 	}
 	if doc, err := c.Get(t.Context(), "a"); err != nil || len(doc.Events[0].Data) > 0 {
 		t.Errorf("after a refused change: %v, %v", doc, err)
+	}
+}
+
+// TestAllGoesThroughEveryPage, whatever is changed on the way, and ends with the
+// first error or when it is left.
+func TestAllGoesThroughEveryPage(t *testing.T) {
+	var broken atomic.Bool
+	c, err := docstore.Open(t.Context(), memory.New(memory.WithFaults(func(op, _, _ string) memory.Fault {
+		if broken.Load() {
+			return memory.Fault{Before: errors.New("store is down")}
+		}
+		return memory.Fault{}
+	})), docstore.Spec[thing]{Name: "things"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 5 {
+		if _, err := c.Insert(t.Context(), fmt.Sprint("t", n), "acme", &thing{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var seen []string
+	for d, err := range c.For("acme").All(t.Context(), docstore.Query{Limit: 2}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, d.ID)
+		if _, err := c.Update(t.Context(), d.ID, func(*thing, *docstore.Change) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"t0", "t1", "t2", "t3", "t4"}; !slices.Equal(seen, want) {
+		t.Errorf("%v", seen)
+	}
+	for range c.For("other").All(t.Context(), docstore.Query{Limit: 2, AllTenants: true}) {
+		t.Error("another tenant's")
+	}
+	turns, last := 0, error(nil)
+	for _, err := range c.All(t.Context(), docstore.Query{AllTenants: true, Limit: 2}) {
+		if turns, last = turns+1, err; turns == 2 {
+			broken.Store(true)
+		}
+	}
+	if turns != 3 || last == nil {
+		t.Errorf("%d turns, the last with %v", turns, last)
+	}
+	for range c.All(t.Context(), docstore.Query{AllTenants: true, Limit: 2}) {
+		break
 	}
 }

@@ -2,6 +2,7 @@ package docstore
 
 import (
 	"context"
+	"iter"
 
 	"quittance/pkg/event"
 )
@@ -42,4 +43,10 @@ func (t Tenant[T]) Update(ctx context.Context, id string, change func(*T, *Chang
 func (t Tenant[T]) Find(ctx context.Context, q Query) ([]*Doc[T], string, error) {
 	q.Tenant, q.AllTenants = t.tenant, false
 	return t.c.Find(ctx, q)
+}
+
+// All is Collection.All among this tenant's documents.
+func (t Tenant[T]) All(ctx context.Context, q Query) iter.Seq2[*Doc[T], error] {
+	q.Tenant, q.AllTenants = t.tenant, false
+	return t.c.All(ctx, q)
 }

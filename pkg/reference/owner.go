@@ -100,23 +100,17 @@ func (o *Owner) encode(kind, refID string, ref *orderv1.Reference) (*item, event
 // Each calls do with every item of a kind, of all merchants, until it errs. Items
 // that come meanwhile may be missed.
 func (o *Owner) Each(ctx context.Context, kind string, do func(*orderv1.Reference) error) error {
-	for after := ""; ; {
-		docs, next, err := o.coll.Find(ctx, docstore.Query{AllTenants: true, Index: "kind", Equal: kind, After: after, Limit: maxReferences})
+	for d, err := range o.coll.All(ctx, docstore.Query{AllTenants: true, Index: "kind", Equal: kind, Limit: maxReferences}) {
 		if err != nil {
 			return err
 		}
-		for _, d := range docs {
-			ref := &orderv1.Reference{}
-			if err := proto.Unmarshal(d.Body.Data, ref); err != nil {
-				return fmt.Errorf("decode reference %s: %w", d.ID, err)
-			}
-			if err := do(ref); err != nil {
-				return err
-			}
+		ref := &orderv1.Reference{}
+		if err := proto.Unmarshal(d.Body.Data, ref); err != nil {
+			return fmt.Errorf("decode reference %s: %w", d.ID, err)
 		}
-		if next == "" {
-			return nil
+		if err := do(ref); err != nil {
+			return err
 		}
-		after = next
 	}
+	return nil
 }

@@ -134,28 +134,24 @@ func (b *Base) forget(ctx context.Context, e event.Event) (event.Event, error) {
 // EraseParked takes the personal data out of the parked events with these keys.
 func (b *Base) EraseParked(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
-		for after, more := "", true; more; more = after != "" {
-			docs, next, err := b.parked.Find(ctx, docstore.Query{AllTenants: true, Index: byKey, Equal: key, After: after, Limit: pageOfParked})
+		for d, err := range b.parked.All(ctx, docstore.Query{AllTenants: true, Index: byKey, Equal: key, Limit: pageOfParked}) {
 			if err != nil {
 				return err
 			}
-			for _, d := range docs {
-				_, err := b.parked.Update(ctx, d.ID, func(p *Parked, _ *docstore.Change) error {
-					data, err := personal.Erased(p.Event)
-					if err != nil { // nobody can read it, so nobody can say what is in it
-						data = nil
-					}
-					if string(data) == string(p.Event.Data) {
-						return docstore.ErrUnchanged
-					}
-					p.Event.Data = data
-					return nil
-				})
-				if err != nil && !errors.Is(err, docstore.ErrNotFound) {
-					return err
+			_, err := b.parked.Update(ctx, d.ID, func(p *Parked, _ *docstore.Change) error {
+				data, err := personal.Erased(p.Event)
+				if err != nil { // nobody can read it, so nobody can say what is in it
+					data = nil
 				}
+				if string(data) == string(p.Event.Data) {
+					return docstore.ErrUnchanged
+				}
+				p.Event.Data = data
+				return nil
+			})
+			if err != nil && !errors.Is(err, docstore.ErrNotFound) {
+				return err
 			}
-			after = next
 		}
 	}
 	return nil

@@ -101,18 +101,14 @@ const pageOfCallbacks = 100
 // names the keys of events about them.
 func (cs *Callbacks) Erase(ctx context.Context, merchant, order string) ([]string, error) {
 	var keys []string
-	for after, more := "", true; more; more = after != "" {
-		docs, next, err := cs.For(merchant).Find(ctx, docstore.Query{Index: byOrder, Equal: order, After: after, Limit: pageOfCallbacks})
+	for d, err := range cs.For(merchant).All(ctx, docstore.Query{Index: byOrder, Equal: order, Limit: pageOfCallbacks}) {
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range docs {
-			if err := service.Erase(ctx, cs.For(merchant), d.ID, (*callback.Callback).Erase); err != nil {
-				return nil, err
-			}
-			keys = append(keys, d.Body.Key())
+		if err := service.Erase(ctx, cs.For(merchant), d.ID, (*callback.Callback).Erase); err != nil {
+			return nil, err
 		}
-		after = next
+		keys = append(keys, d.Body.Key())
 	}
 	return keys, nil
 }

@@ -103,29 +103,23 @@ func (ds *Deliveries) keep(ctx context.Context, d *delivery.Delivery, c *deliver
 
 // Mend tries at once what waits for a product's web service, or has failed there.
 func (ds *Deliveries) Mend(ctx context.Context, merchant, product string) error {
-	for after := ""; ; {
-		docs, next, err := ds.For(merchant).Find(ctx, docstore.Query{Index: "waiting", After: after, Limit: wakePage})
+	for doc, err := range ds.For(merchant).All(ctx, docstore.Query{Index: "waiting", Limit: wakePage}) {
 		if err != nil {
 			return err
 		}
-		for _, doc := range docs {
-			if !doc.Body.Mend(product, ds.Now()) {
-				continue
-			}
-			if _, err := ds.Change(ctx, merchant, doc.Body.Order, func(d *delivery.Delivery, now time.Time) error {
-				if !d.Mend(product, now) {
-					return docstore.ErrUnchanged
-				}
-				return nil
-			}); err != nil {
-				return err
-			}
+		if !doc.Body.Mend(product, ds.Now()) {
+			continue
 		}
-		if next == "" {
+		if _, err := ds.Change(ctx, merchant, doc.Body.Order, func(d *delivery.Delivery, now time.Time) error {
+			if !d.Mend(product, now) {
+				return docstore.ErrUnchanged
+			}
 			return nil
+		}); err != nil {
+			return err
 		}
-		after = next
 	}
+	return nil
 }
 
 // Exported notes in the log that a merchant has read keys.

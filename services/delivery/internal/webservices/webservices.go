@@ -94,23 +94,17 @@ func (ws *WebServices) Rotate(ctx context.Context, merchant, product string, ove
 
 // Reseal seals all secrets anew that another than the primary key sealed.
 func (ws *WebServices) Reseal(ctx context.Context) error {
-	for after := ""; ; {
-		docs, next, err := ws.Find(ctx, docstore.Query{AllTenants: true, After: after, Limit: 200})
+	for doc, err := range ws.All(ctx, docstore.Query{AllTenants: true, Limit: 200}) {
 		if err != nil {
 			return err
 		}
-		for _, doc := range docs {
-			if _, err := ws.For(doc.Tenant).Update(ctx, doc.ID, func(w *delivery.WebService, _ *docstore.Change) error {
-				return ws.resealAll(doc.ID, w)
-			}); err != nil {
-				return err
-			}
+		if _, err := ws.For(doc.Tenant).Update(ctx, doc.ID, func(w *delivery.WebService, _ *docstore.Change) error {
+			return ws.resealAll(doc.ID, w)
+		}); err != nil {
+			return err
 		}
-		if next == "" {
-			return nil
-		}
-		after = next
 	}
+	return nil
 }
 
 func (ws *WebServices) resealAll(docID string, w *delivery.WebService) error {

@@ -141,17 +141,11 @@ func (s *Server) ofOrder(ctx context.Context, order string, p *page) error {
 		}
 		all = append(all, p.items(doc, "")...)
 	}
-	for after := ""; ; {
-		docs, next, err := s.Queues.For(merchant).Find(ctx, docstore.Query{Index: "single", Equal: order, After: after, Limit: 1000})
+	for doc, err := range s.Queues.For(merchant).All(ctx, docstore.Query{Index: "single", Equal: order, Limit: 1000}) {
 		if err != nil {
 			return err
 		}
-		for _, doc := range docs {
-			all = append(all, p.items(doc, "")...)
-		}
-		if after = next; next == "" {
-			break
-		}
+		all = append(all, p.items(doc, "")...)
 	}
 	slices.SortFunc(all, item.byEvent)
 	for _, it := range all {

@@ -32,19 +32,13 @@ func Open(ctx context.Context, b *service.Base) (*Endpoints, error) {
 // Of lists all endpoints of a merchant.
 func (es *Endpoints) Of(ctx context.Context, merchant string) ([]*endpoint.Endpoint, error) {
 	var out []*endpoint.Endpoint
-	for after := ""; ; {
-		docs, next, err := es.For(merchant).Find(ctx, docstore.Query{After: after, Limit: 2 * MaxPerMerchant})
+	for d, err := range es.For(merchant).All(ctx, docstore.Query{Limit: 2 * MaxPerMerchant}) {
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range docs {
-			out = append(out, &d.Body)
-		}
-		if next == "" {
-			return out, nil
-		}
-		after = next
+		out = append(out, &d.Body)
 	}
+	return out, nil
 }
 
 // Missing turns a store's "no such document" into what the caller sees.

@@ -19,18 +19,13 @@ const pageOfQueues = 100
 // Erase takes the customer of a merchant's order out of what waits to be sent, and
 // out of what receivers said.
 func (qs *Queues) Erase(ctx context.Context, merchant, order string) ([]string, error) {
-	for after, more := "", true; more; more = after != "" {
-		docs, next, err := qs.For(merchant).Find(ctx, docstore.Query{Index: byOrder, Equal: order, After: after, Limit: pageOfQueues})
+	for d, err := range qs.For(merchant).All(ctx, docstore.Query{Index: byOrder, Equal: order, Limit: pageOfQueues}) {
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range docs {
-			err := service.Erase(ctx, qs.For(merchant), d.ID, func(q *queue.Queue) bool { return q.Erase(payload.Erased) })
-			if err != nil {
-				return nil, err
-			}
+		if err := service.Erase(ctx, qs.For(merchant), d.ID, func(q *queue.Queue) bool { return q.Erase(payload.Erased) }); err != nil {
+			return nil, err
 		}
-		after = next
 	}
 	return nil, nil
 }

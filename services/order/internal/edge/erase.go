@@ -93,15 +93,11 @@ func eraseBy(req *orderv1.EraseCustomerRequest) (customer.Credential, error) {
 
 // collect adds the merchant's orders with a value of an index.
 func (s *Orders) collect(ctx context.Context, merchant, index, value string, found map[string]*order.Order) error {
-	for after, more := "", true; more; more = after != "" {
-		docs, next, err := s.Orders.For(merchant).Find(ctx, docstore.Query{Index: index, Equal: value, After: after, Limit: pageOfOrders})
+	for d, err := range s.Orders.For(merchant).All(ctx, docstore.Query{Index: index, Equal: value, Limit: pageOfOrders}) {
 		if err != nil {
 			return err
 		}
-		for _, d := range docs {
-			found[d.ID] = &d.Body
-		}
-		after = next
+		found[d.ID] = &d.Body
 	}
 	return nil
 }

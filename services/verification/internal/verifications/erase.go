@@ -15,18 +15,14 @@ const pageOfAttempts = 100
 // its attempts.
 func (vs *Verifications) Erase(ctx context.Context, merchant, order string) ([]string, error) {
 	var keys []string
-	for after, more := "", true; more; more = after != "" {
-		docs, next, err := vs.For(merchant).Find(ctx, docstore.Query{Index: byOrder, Equal: order, After: after, Limit: pageOfAttempts})
+	for d, err := range vs.For(merchant).All(ctx, docstore.Query{Index: byOrder, Equal: order, Limit: pageOfAttempts}) {
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range docs {
-			if err := service.Erase(ctx, vs.For(merchant), d.ID, (*verification.Verification).Erase); err != nil {
-				return nil, err
-			}
-			keys = append(keys, d.ID, d.Body.Reference)
+		if err := service.Erase(ctx, vs.For(merchant), d.ID, (*verification.Verification).Erase); err != nil {
+			return nil, err
 		}
-		after = next
+		keys = append(keys, d.ID, d.Body.Reference)
 	}
 	return keys, nil
 }
