@@ -90,10 +90,10 @@ type wait struct {
 
 // enter waits for the account's turn, at most perSecond of them. While its
 // breaker is open, or others come first, later says when to come back; otherwise
-// leave must be called with the call's error. A payment that has failed since before the provider last
-// answered for another one fails by itself: it
-// tells nothing about the account, so that a few hundred of them don't keep its
-// breaker open for each other.
+// leave must be called with the call's error. A payment that has failed since
+// before the provider last answered for another one fails by itself: it tells
+// nothing about the account, so that a few hundred of them don't keep its breaker
+// open for each other. The rate goes by the machine's clock, as its Wait does.
 func (gs *gates) enter(ctx context.Context, account string, perSecond int, c call) (leave func(error), later *wait, err error) {
 	gs.mu.Lock()
 	g, now := gs.of(account), gs.now()
@@ -106,7 +106,7 @@ func (gs *gates) enter(ctx context.Context, account string, perSecond int, c cal
 		later = &wait{g.openUntil, silent}
 	case !byItself && g.failures >= breakAfter && g.underWay+g.failed >= probes:
 		later = &wait{now.Add(probePause), silent}
-	case !c.urgent && g.calls.TokensAt(now) < float64(perSecond)/2:
+	case !c.urgent && g.calls.Tokens() < float64(perSecond)/2:
 		later = &wait{until: now.Add(crowded)}
 	case !byItself:
 		g.underWay++

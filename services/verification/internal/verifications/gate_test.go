@@ -218,6 +218,24 @@ func TestUrgentQuestionsComeFirst(t *testing.T) {
 	})
 }
 
+// TestTheRateGoesByOneClock: where the logic's clock is behind the machine's, what
+// nobody waits for is asked all the same once the rate is free.
+func TestTheRateGoesByOneClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gs := newGates(func() time.Time { return time.Now().Add(-time.Hour) }, slog.New(slog.DiscardHandler))
+		for _, urgent := range []bool{true, true, true, true, true, true, true, true, true, true, false} {
+			if !urgent {
+				time.Sleep(time.Second)
+			}
+			leave, later, err := gs.enter(t.Context(), "a", 10, call{urgent: urgent})
+			if err != nil || later != nil {
+				t.Fatal(later, err)
+			}
+			leave(nil)
+		}
+	})
+}
+
 // TestCallsPerSecondAreBounded: beyond the burst of a second's worth, callers
 // wait, and not longer than they may.
 func TestCallsPerSecondAreBounded(t *testing.T) {
