@@ -62,15 +62,14 @@ type demon struct {
 
 // misrule injects faults of the seed for a while, mends everything, and says how
 // many of which kind there were.
-func (c *chaos) misrule(length time.Duration) counts {
+func (c *chaos) misrule(length time.Duration) map[string]int {
 	c.t.Helper()
 	type due struct {
 		at   time.Time
-		name string
 		undo func()
 	}
 	d := &demon{chaos: c, dice: rand.New(rand.NewPCG(*chaosSeed, 1<<62)), busy: map[string]bool{}, older: filepath.Join(c.t.TempDir(), "older")}
-	tally, total := counts{}, 0
+	tally, total := map[string]int{}, 0
 	for _, e := range evils {
 		total += e.often
 	}
@@ -88,12 +87,11 @@ func (c *chaos) misrule(length time.Duration) counts {
 		mend(next)
 		pause(time.Until(next))
 		n := d.dice.IntN(total)
-		i := slices.IndexFunc(evils, func(e evil) bool { n -= e.often; return n < 0 })
-		e := evils[i]
+		e := evils[slices.IndexFunc(evils, func(e evil) bool { n -= e.often; return n < 0 })]
 		lasts := time.Duration(d.dice.Int64N(int64(e.longest)))
 		if undo := e.begin(d); undo != nil {
 			tally[e.name]++
-			under = append(under, due{time.Now().Add(lasts), e.name, undo})
+			under = append(under, due{time.Now().Add(lasts), undo})
 		}
 	}
 	mend(time.Now().Add(time.Hour))

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -204,7 +203,7 @@ func (c *chaos) judge(begun time.Time) {
 	})
 	var silent []string
 	events := slowly(ctx, chaosPatience, func() (err error) {
-		silent, err = c.missingEvents(ctx, ids)
+		_, silent, err = c.missingEvents(ctx, ids)
 		return err
 	})
 	c.t.Logf("all settled %v after the begin: %v", time.Since(begun).Round(time.Second), summary)
@@ -229,21 +228,12 @@ func (w *world) checkGoods(ctx context.Context, buyers map[string]string) (wrong
 		return nil, err
 	}
 	wrong = map[string]string{}
-	mailed, owner := map[string]map[string]string{}, map[string]string{} // key → Message-ID, by address
-	for _, m := range all {
-		to := m.EnvelopeTo[0]
-		for line := range strings.Lines(m.Text) {
-			key := strings.TrimSpace(line)
-			if !strings.HasPrefix(key, "STORM-") && !strings.HasPrefix(key, "DEMO-") {
-				continue
+	mailed, owner := mailedKeys(all), map[string]string{}
+	for email, keys := range mailed {
+		for key, mails := range keys {
+			if len(mails) > 1 {
+				wrong[buyers[email]] = fmt.Sprintf("key %s came in two mails", key)
 			}
-			if mailed[to] == nil {
-				mailed[to] = map[string]string{}
-			}
-			if before := mailed[to][key]; before != "" && before != m.MessageID {
-				wrong[buyers[to]] = fmt.Sprintf("key %s came in two mails", key)
-			}
-			mailed[to][key] = m.MessageID
 		}
 	}
 	for email, orderID := range buyers {
@@ -266,7 +256,7 @@ func (w *world) checkGoods(ctx context.Context, buyers map[string]string) (wrong
 			wrong[orderID] = fmt.Sprintf("%d keys, %d mailed, for %d units", len(keys), len(mailed[email]), units)
 		}
 		for _, key := range keys {
-			if mailed[email][key] == "" {
+			if mailed[email][key] == nil {
 				wrong[orderID] = fmt.Sprintf("key %s was not mailed", key)
 			}
 			if other := owner[key]; other != "" {
@@ -281,12 +271,35 @@ func (w *world) checkGoods(ctx context.Context, buyers map[string]string) (wrong
 	return wrong, err
 }
 
-// missingEvents compares the orders' public histories with what the endpoint got,
-// and names the orders of which it lacks something.
-func (w *world) missingEvents(ctx context.Context, orderIDs []string) (of []string, err error) {
+// mailedKeys are the licence keys in mails: for each address and key, the
+// Message-IDs of the mails that it came in.
+func mailedKeys(all []client.Mail) map[string]map[string]map[string]bool {
+	mailed := map[string]map[string]map[string]bool{}
+	for _, m := range all {
+		to := m.EnvelopeTo[0]
+		for line := range strings.Lines(m.Text) {
+			key := strings.TrimSpace(line)
+			if !strings.HasPrefix(key, "STORM-") && !strings.HasPrefix(key, "DEMO-") {
+				continue
+			}
+			if mailed[to] == nil {
+				mailed[to] = map[string]map[string]bool{}
+			}
+			if mailed[to][key] == nil {
+				mailed[to][key] = map[string]bool{}
+			}
+			mailed[to][key][m.MessageID] = true
+		}
+	}
+	return mailed
+}
+
+// missingEvents compares the orders' public histories, of so many events in all,
+// with what the endpoint got, and names the orders of which it lacks something.
+func (w *world) missingEvents(ctx context.Context, orderIDs []string) (events int, of []string, err error) {
 	hooks, err := w.sandbox.Webhooks(ctx, standalone.DemoEndpoint)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	got := map[string]bool{}
 	for _, h := range hooks {
@@ -295,16 +308,16 @@ func (w *world) missingEvents(ctx context.Context, orderIDs []string) (of []stri
 	for _, orderID := range orderIDs {
 		list, failed := w.orders.ListEvents(ctx, &orderv1.ListEventsRequest{OrderId: orderID})
 		if failed != nil {
-			return nil, failed
+			return 0, nil, failed
 		}
 		for _, e := range list.GetEvents() {
-			if !got[e.GetId()] {
+			if events++; !got[e.GetId()] {
 				err = errors.Join(err, fmt.Errorf("P7: %s %d of %s did not arrive", e.GetType(), e.GetSequence(), orderID))
 				of = append(of, orderID)
 			}
 		}
 	}
-	return slices.Compact(of), err
+	return events, slices.Compact(of), err
 }
 
 // story prints an order's whole timeline.
@@ -332,15 +345,4 @@ func (c *chaos) story(orderID string) {
 	if err != nil {
 		c.t.Log(err)
 	}
-}
-
-// counts is a tally that prints in order.
-type counts map[string]int
-
-func (n counts) String() string {
-	var out []string
-	for _, name := range slices.SortedFunc(maps.Keys(n), func(a, b string) int { return cmp.Compare(a, b) }) {
-		out = append(out, fmt.Sprintf("%s %d", name, n[name]))
-	}
-	return strings.Join(out, ", ")
 }
