@@ -55,6 +55,16 @@ type Language struct {
 	fallback *Language
 }
 
+// MustParse is Parse of files that are part of the program; it panics if they
+// can't be read.
+func MustParse(files fs.FS, dir, first string) *Book {
+	b, err := Parse(files, dir, first)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 // Parse reads every *.json of dir. first is the language that is used where a
 // person's are not there, or a text is missing.
 func Parse(files fs.FS, dir, first string) (*Book, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -199,5 +200,21 @@ func usageNow() (usage, error) {
 	}
 	return usage{
 		CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), RSS: resident * int64(os.Getpagesize()), Goroutines: runtime.NumGoroutine(),
+	}, nil
+}
+
+// serving has a server serve at a loopback address until it is stopped.
+func serving(ctx context.Context, serve func(context.Context, net.Listener) error) (addr string, stop func() error, err error) {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, listener) }()
+	return listener.Addr().String(), func() error {
+		cancel()
+		return <-ended
 	}, nil
 }

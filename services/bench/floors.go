@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -118,19 +117,12 @@ func (f *floors) start(ctx context.Context, args floorsArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	addr, stop, err := serving(ctx, grpc.Serve)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan error, 1)
-	go func() { ended <- grpc.Serve(ctx, listener) }()
-	f.closes = append(f.closes, func() error {
-		cancel()
-		return <-ended
-	})
-	return listener.Addr().String(), nil
+	f.closes = append(f.closes, stop)
+	return addr, nil
 }
 
 func (f *floors) close() error {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -75,19 +74,12 @@ func receiverRole() (map[string]command, func() error) {
 			if err != nil {
 				return nil, err
 			}
-			var lc net.ListenConfig
-			listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+			addr, end, err := serving(ctx, server.Serve)
 			if err != nil {
 				return nil, err
 			}
-			ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-			ended := make(chan error, 1)
-			go func() { ended <- server.Serve(ctx, listener) }()
-			stop = func() error {
-				cancel()
-				return <-ended
-			}
-			return "http://" + listener.Addr().String(), nil
+			stop = end
+			return "http://" + addr, nil
 		},
 		"be": with(func(_ context.Context, m manners) (any, error) {
 			r.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,42 +57,32 @@ func (d *demo) report(ctx context.Context, start time.Time, o *orderv1.Order) er
 
 // awaitWebhooks waits until the endpoint has all public events of the order.
 func (d *demo) awaitWebhooks(ctx context.Context) ([]client.Webhook, error) {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	return awaitAll(ctx, "webhooks", len(demoEvents), func() ([]client.Webhook, error) {
 		hooks, err := d.sandbox.Webhooks(ctx, DemoEndpoint)
-		if err != nil {
-			return nil, err
-		}
-		var good []client.Webhook
-		for _, h := range hooks {
-			if h.Accepted {
-				good = append(good, h)
-			}
-		}
-		if len(good) >= len(demoEvents) {
-			return good, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("%d of %d webhooks received", len(good), len(demoEvents)), ctx.Err())
-		case <-tick.C:
-		}
-	}
+		return slices.DeleteFunc(hooks, func(h client.Webhook) bool { return !h.Accepted }), err
+	})
 }
 
 // awaitMails waits until the customer has the licences and the receipt.
 func (d *demo) awaitMails(ctx context.Context) ([]client.Mail, error) {
+	return awaitAll(ctx, "mails", demoMails, func() ([]client.Mail, error) { return d.sandbox.Mails(ctx, demoEmail) })
+}
+
+// awaitAll lists until there are so many.
+func awaitAll[T any](ctx context.Context, what string, want int, list func() ([]T, error)) ([]T, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		mails, err := d.sandbox.Mails(ctx, demoEmail)
-		if err != nil || len(mails) >= demoMails {
-			return mails, err
+		got, err := list()
+		if err != nil {
+			return nil, err
+		}
+		if len(got) >= want {
+			return got, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("%d of %d mails received", len(mails), demoMails), ctx.Err())
+			return nil, errors.Join(fmt.Errorf("%d of %d %s received", len(got), want, what), ctx.Err())
 		case <-tick.C:
 		}
 	}

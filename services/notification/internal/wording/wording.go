@@ -28,13 +28,7 @@ import (
 var wordFiles embed.FS
 
 // catalogues hold all that letters say in our words: a file per language.
-var catalogues = func() *words.Book {
-	b, err := words.Parse(wordFiles, "words", "en")
-	if err != nil {
-		panic(err) // the files are part of the program
-	}
-	return b
-}()
+var catalogues = words.MustParse(wordFiles, "words", "en")
 
 //go:embed letter.html
 var letterFile embed.FS

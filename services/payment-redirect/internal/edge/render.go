@@ -33,17 +33,15 @@ type page struct {
 	Refresh int
 	face
 
-	Lines                  []pageLine
-	Discount, DiscountCode string
-	Total                  string
-	Sums                   []pageFact
-	OrderID                string
-	Methods                []pageMethod
-	Key, Seen              string
-	Action                 string
-	Fields                 map[string]string
-	// Sent are the fields that are sent Again.
-	Sent                       []pageFact
+	Lines                      []pageLine
+	Discount, DiscountCode     string
+	Total                      string
+	Sums                       []pageFact
+	OrderID                    string
+	Methods                    []pageMethod
+	Key, Seen                  string
+	Action                     string
+	Fields                     map[string]string
 	Open                       *openAttempt
 	Transfer                   *transfer
 	ToShop, ToPay, ToOrder     string
@@ -55,6 +53,8 @@ type page struct {
 	Licenses                   []pageLicense
 	Seller, Buyer, Reference   string
 	Facts                      []pageFact
+	// Sent are the fields that are sent Again.
+	Sent []pageFact
 }
 
 // T is a text in the page's language.

@@ -14,13 +14,7 @@ var wordFiles embed.FS
 
 // catalogues hold all that customers read, but for the words of merchants and
 // providers: a file per language.
-var catalogues = func() *words.Book {
-	b, err := words.Parse(wordFiles, "words", "en")
-	if err != nil {
-		panic(err) // the files are part of the program
-	}
-	return b
-}()
+var catalogues = words.MustParse(wordFiles, "words", "en")
 
 // situation is what a page says of an order or of a failure: the beginning of
 // two keys of the catalogues, for its title and its text.
