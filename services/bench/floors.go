@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -117,7 +118,7 @@ func (f *floors) start(ctx context.Context, args floorsArgs) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr, stop, err := serving(ctx, grpc.Serve)
+	addr, stop, err := serving(ctx, func(ctx context.Context, l net.Listener) error { return grpc.Serve(ctx, l) })
 	if err != nil {
 		return nil, err
 	}
