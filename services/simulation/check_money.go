@@ -46,12 +46,13 @@ func (w *world) checkMoney(e *ending) {
 func (w *world) trace(e *ending, s *sale) string {
 	p, state := w.provider, e.order.GetPaymentState()
 	if e.order.GetPaidAttemptId() == s.reference {
-		back, told := int64(0), false
+		back, told, last := int64(0), false, false // last: were we told of the latest return?
 		for _, n := range s.returns {
-			if p.told(s, n) {
+			if last = p.told(s, n); last {
 				back, told = back+n.amount.Minor, true
 			}
 		}
+		over := state == refunded || state == chargedBack
 		switch {
 		case state == onHold && e.order.GetHold().GetAttemptId() == s.reference:
 		case s.keeps() && !told && state == partly && s.returned.Minor > 0 && e.order.GetRefunded().GetMinor() <= w.returned(e): // a postback may be recorded, and its answer lost
@@ -61,8 +62,10 @@ func (w *world) trace(e *ending, s *sale) string {
 			return "a part of it went back, and we were told"
 		case s.keeps() && told && s.captured.Currency == e.total.Currency && (e.order.GetRefunded().GetMinor() < back || e.order.GetRefunded().GetMinor() > w.returned(e)):
 			return "the part that went back is another one"
-		case !s.keeps() && state != refunded && state != chargedBack && (told || !s.acked && s.method == "CC"):
+		case !s.keeps() && !over && (last || !s.acked && s.method == "CC"):
 			return "all of it went back, and we were told, or should have asked"
+		case !s.keeps() && !over && told && (state != partly || e.order.GetRefunded().GetMinor() < back): // the rest was never told
+			return "a part went back first, and we were told"
 		}
 		return ""
 	}
