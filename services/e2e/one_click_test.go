@@ -144,7 +144,8 @@ func tokenSent(visit client.Visit) string {
 }
 
 // unreadable fails if a secret is in any file of these directories; the
-// sandbox, where it comes from, may have it.
+// sandbox, where it comes from, may have it, and so may what standalone keeps
+// beside the stores for the people who try it.
 func unreadable(t *testing.T, dirs []string, secret string) {
 	t.Helper()
 	for _, dir := range dirs {
@@ -164,7 +165,7 @@ func look(t *testing.T, dir, secret string) (looked int, err error) {
 			return err
 		case d.IsDir() && d.Name() == "sandbox":
 			return fs.SkipDir
-		case !d.Type().IsRegular():
+		case !d.Type().IsRegular(), d.Name() == "demo-api-key", d.Name() == "sandbox-signature-key":
 			return nil
 		}
 		raw, err := os.ReadFile(path)
