@@ -72,6 +72,13 @@ func dataBack(t *testing.T, visit client.Visit) string {
 
 func get(t *testing.T, address string) (int, string) {
 	t.Helper()
+	resp, body := fetched(t, address)
+	return resp.StatusCode, body
+}
+
+// fetched is a page with its headers, and what it says.
+func fetched(t *testing.T, address string) (*http.Response, string) {
+	t.Helper()
 	resp, err := http.Get(address)
 	if err != nil {
 		t.Fatal(err)
@@ -81,5 +88,5 @@ func get(t *testing.T, address string) (int, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.StatusCode, string(body)
+	return resp, string(body)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"quittance/pkg/docstore"
 	"quittance/pkg/fault"
@@ -63,16 +64,16 @@ func (s *Server) replaySingle(ctx context.Context, req *notificationv1.ReplayReq
 
 // ReplayRange implements NotificationService.
 func (s *Server) ReplayRange(ctx context.Context, req *notificationv1.ReplayRangeRequest) (*notificationv1.ReplayRun, error) {
-	now := s.Replays.Now()
-	from, to := req.GetStartTime().AsTime(), now
+	from, to, until := req.GetStartTime().AsTime(), time.Time{}, s.Replays.Now()
 	if req.GetEndTime() != nil {
 		to = req.GetEndTime().AsTime()
+		until = to
 	}
 	var v fault.Validation
 	v.Check(req.GetIdempotencyKey() != "" && len(req.GetIdempotencyKey()) <= 64, "idempotency_key", "must have 1 to 64 characters")
 	v.Check(req.GetStartTime() != nil && req.GetStartTime().IsValid(), "start_time", "must be set")
 	v.Check(req.GetEndTime() == nil || req.GetEndTime().IsValid(), "end_time", "must be a time")
-	v.Check(req.GetStartTime() == nil || from.Before(to), "end_time", "must be after start_time")
+	v.Check(req.GetStartTime() == nil || from.Before(until), "end_time", "must be after start_time")
 	checkTypes(&v, "event_types", req.GetEventTypes())
 	if err := v.Err(); err != nil {
 		return nil, err
@@ -84,17 +85,9 @@ func (s *Server) ReplayRange(ctx context.Context, req *notificationv1.ReplayRang
 	if ep.Body.Disabled {
 		return nil, fault.Conflict("endpoint %q is disabled", req.GetEndpointId())
 	}
-	merchant := rpc.MerchantID(ctx)
-	docID := replays.DocID(merchant, req.GetIdempotencyKey())
-	doc, err := s.Replays.For(merchant).Insert(ctx, docID, &replays.Run{
-		Request: replays.Request{
-			Merchant: merchant, Endpoint: ep.Body.ID, From: from, To: to, Types: req.GetEventTypes(), FailedOnly: req.GetFailedOnly(),
-		},
-		At: now, Next: now,
+	doc, err := s.Replays.Start(ctx, req.GetIdempotencyKey(), replays.Request{
+		Merchant: rpc.MerchantID(ctx), Endpoint: ep.Body.ID, From: from, To: to, Types: req.GetEventTypes(), FailedOnly: req.GetFailedOnly(),
 	})
-	if errors.Is(err, docstore.ErrExists) {
-		doc, err = s.Replays.For(merchant).Get(ctx, docID)
-	}
 	if err != nil {
 		return nil, err
 	}

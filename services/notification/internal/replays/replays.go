@@ -6,6 +6,7 @@ package replays
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -43,6 +44,12 @@ type Request struct {
 	FailedOnly bool `json:"failed_only,omitempty"`
 }
 
+// same reports whether two requests want the same.
+func (r Request) same(other Request) bool {
+	return r.Merchant == other.Merchant && r.Endpoint == other.Endpoint && r.From.Equal(other.From) && r.To.Equal(other.To) &&
+		slices.Equal(r.Types, other.Types) && r.FailedOnly == other.FailedOnly
+}
+
 // Run is the stored document.
 type Run struct {
 	Request
@@ -54,8 +61,8 @@ type Run struct {
 	Next time.Time `json:"next,omitzero"`
 }
 
-// DocID is the id of a replay's document.
-func DocID(merchant, key string) string { return id.Derived("rpl", merchant, key) }
+// docID is the id of a replay's document.
+func docID(merchant, key string) string { return id.Derived("rpl", merchant, key) }
 
 // Replays is the collection and what its work needs.
 type Replays struct {
@@ -79,6 +86,30 @@ func Open(ctx context.Context, b *service.Base, es *endpoints.Endpoints, qs *que
 	rs := &Replays{Collection: coll, base: b, endpoints: es, queues: qs, history: h}
 	service.Loop(b, coll, rs.work, due.Options{Workers: 2, Poll: retry})
 	return rs, nil
+}
+
+// Start begins a replay, or finds the one that was begun with this key. A Request
+// without To is until now. fault.KindConflict: the key was used for another request.
+func (rs *Replays) Start(ctx context.Context, key string, r Request) (*docstore.Doc[Run], error) {
+	run := Run{Request: r, At: rs.Now(), Next: rs.Now()}
+	if r.To.IsZero() {
+		run.To = run.At
+	}
+	replay, runs := docID(r.Merchant, key), rs.For(r.Merchant)
+	doc, err := runs.Insert(ctx, replay, &run)
+	if !errors.Is(err, docstore.ErrExists) {
+		return doc, err
+	}
+	if doc, err = runs.Get(ctx, replay); err != nil {
+		return nil, err
+	}
+	if r.To.IsZero() {
+		r.To = doc.Body.At
+	}
+	if !doc.Body.same(r) {
+		return nil, fault.Conflict("idempotency_key was used for a different request")
+	}
+	return doc, nil
 }
 
 // work sends a page again.

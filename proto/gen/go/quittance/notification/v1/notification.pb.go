@@ -1517,7 +1517,8 @@ func (x *ReplayResponse) GetWebhooks() int32 {
 
 type ReplayRangeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1–64 characters; a retry with the same key starts nothing new.
+	// 1–64 characters; a retry with the same key starts nothing new, another
+	// request with it is refused.
 	IdempotencyKey string `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	EndpointId     string `protobuf:"bytes,2,opt,name=endpoint_id,json=endpointId,proto3" json:"endpoint_id,omitempty"`
 	// Of events from start_time on, which must be set, and before end_time (unset: now).
