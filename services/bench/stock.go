@@ -93,7 +93,8 @@ var ids = regexp.MustCompile(`[a-z]{2,5}_[0-9a-f]{32}`)
 func (s *stock) multiply(ctx context.Context, n int) (any, error) {
 	if s.template == nil {
 		if err := s.each(ctx, func(store string, rec *docstore.Record) {
-			if version, known := s.before[store+"/"+rec.ID]; !known || (version != rec.Version && ids.MatchString(rec.ID)) {
+			// What has an id that isn't made is not the order's: how far somebody has read.
+			if version, known := s.before[store+"/"+rec.ID]; ids.MatchString(rec.ID) && (!known || version != rec.Version) {
 				s.template = append(s.template, kept{store, rec})
 			}
 		}); err != nil {
@@ -113,7 +114,7 @@ func (s *stock) multiply(ctx context.Context, n int) (any, error) {
 	}
 	slices.Sort(known)
 	known = slices.Compact(known)
-	const writers = 64
+	const writers = 256
 	jobs, errs := make(chan int), make(chan error, writers)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
