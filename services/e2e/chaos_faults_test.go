@@ -46,6 +46,7 @@ var evils = []evil{
 		return d.link(func(p *faultProxy, on bool) { p.doubled = on }, "bus", "mail")
 	}},
 	{"store stalled", 3, 4 * time.Second, (*demon).stallStore},
+	{"store errs", 3, 4 * time.Second, (*demon).failStores},
 	{"disk full", 3, 3 * time.Second, (*demon).fillDisk},
 	{"mails refused", 2, time.Second, (*demon).refuseMails},
 	{"webhooks refused", 2, time.Second, (*demon).refuseWebhooks},
@@ -62,15 +63,15 @@ type demon struct {
 
 // misrule injects faults of the seed for a while, mends everything, and says how
 // many of which kind there were.
-func (c *chaos) misrule(length time.Duration) map[string]int {
+func (c *chaos) misrule() map[string]int {
 	c.t.Helper()
 	type due struct {
 		at   time.Time
 		undo func()
 	}
-	d := &demon{chaos: c, dice: rand.New(rand.NewPCG(*chaosSeed, 1<<62)), busy: map[string]bool{}, older: filepath.Join(c.t.TempDir(), "older")}
+	d := &demon{chaos: c, dice: rand.New(rand.NewPCG(c.seed, 1<<62)), busy: map[string]bool{}, older: filepath.Join(c.t.TempDir(), "older")}
 	tally, total := map[string]int{}, 0
-	for _, e := range evils {
+	for _, e := range c.evils {
 		total += e.often
 	}
 	var under []due
@@ -82,12 +83,12 @@ func (c *chaos) misrule(length time.Duration) map[string]int {
 			under = under[1:]
 		}
 	}
-	for end := time.Now().Add(length); time.Now().Before(end); {
-		next := time.Now().Add(time.Duration(d.dice.IntN(1200)) * time.Millisecond)
+	for end := time.Now().Add(c.length); time.Now().Before(end); {
+		next := time.Now().Add(time.Duration(d.dice.Int64N(int64(2 * c.pace))))
 		mend(next)
 		pause(time.Until(next))
 		n := d.dice.IntN(total)
-		e := evils[slices.IndexFunc(evils, func(e evil) bool { n -= e.often; return n < 0 })]
+		e := c.evils[slices.IndexFunc(c.evils, func(e evil) bool { n -= e.often; return n < 0 })]
 		lasts := time.Duration(d.dice.Int64N(int64(e.longest)))
 		if undo := e.begin(d); undo != nil {
 			tally[e.name]++
@@ -116,7 +117,7 @@ func (d *demon) take(name string) (free func(), ok bool) {
 
 // process picks a replica of a service that is whole.
 func (d *demon) process() (p *process, free func()) {
-	name, i := fleetNames[d.dice.IntN(len(fleetNames))], d.dice.IntN(2)
+	name, i := d.prey[d.dice.IntN(len(d.prey))], d.dice.IntN(2)
 	free, ok := d.take(fmt.Sprint(name, i))
 	if !ok {
 		return nil, nil
@@ -168,8 +169,10 @@ func (d *demon) stopBus(then string) func() {
 			d.must(os.CopyFS(d.older, os.DirFS(dir)))
 		}
 	case "emptied":
+		d.emptied = append(d.emptied, time.Now())
 		d.must(os.RemoveAll(dir))
 	case "set back":
+		d.emptied = append(d.emptied, time.Now())
 		d.must(os.RemoveAll(dir))
 		d.must(os.CopyFS(dir, os.DirFS(d.older)))
 	}
@@ -205,7 +208,7 @@ func (d *demon) link(do func(p *faultProxy, on bool), not ...string) func() {
 }
 
 func (d *demon) stallStore() func() {
-	name := fleetNames[d.dice.IntN(len(fleetNames))]
+	name := d.prey[d.dice.IntN(len(d.prey))]
 	files, err := filepath.Glob(filepath.Join(d.fleet.dirs[name], "*.db"))
 	d.must(err)
 	free, ok := d.take("store of " + name)
@@ -214,6 +217,17 @@ func (d *demon) stallStore() func() {
 	}
 	unlock := lockStore(d.t, files[0])
 	return func() { defer free(); unlock() }
+}
+
+// failStores has half of what the stores of replicas are asked for fail, before
+// or after it is done.
+func (d *demon) failStores() func() {
+	free, ok := d.take("stores err")
+	if !ok {
+		return nil
+	}
+	d.must(os.WriteFile(d.errs, nil, 0o600))
+	return func() { defer free(); d.must(os.Remove(d.errs)) }
 }
 
 // fillDisk lets a process write no file beyond its first bytes, as a full disk

@@ -36,6 +36,9 @@ type fleetSetup struct {
 	replicas int
 	// env gives further settings of a replica of a service.
 	env func(program string, replica int) []string
+	// inTest says which replicas are run by this test's own binary, see
+	// runService; nil: none.
+	inTest func(replica int) bool
 	// between gives the address at which others reach a part at addr, for what
 	// stands between them; nil: the same.
 	between func(part, addr string) string
@@ -140,7 +143,16 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 				env = append(env, with.env(name, i)...)
 			}
 			starts = append(starts, func() {
-				f.services[name][i] = newProcess(t, "quittance/services/"+name+"/cmd/"+name, "http://"+f.http[name][i]+"/readyz", env)
+				pkg, ready := "quittance/services/"+name+"/cmd/"+name, "http://"+f.http[name][i]+"/readyz"
+				if with.inTest == nil || !with.inTest(i) {
+					f.services[name][i] = newProcess(t, pkg, ready, env)
+					return
+				}
+				self, err := os.Executable()
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.services[name][i] = newProgram(t, self, pkg+" in the test", ready, append(env, testProgram+"="+name))
 			})
 		}
 	}

@@ -50,6 +50,7 @@ func binary(t testing.TB, pkg string) string {
 }
 
 func TestMain(m *testing.M) {
+	runService(os.Getenv(testProgram))
 	code := m.Run()
 	if binaries.dir != "" {
 		_ = os.RemoveAll(binaries.dir)
@@ -144,19 +145,25 @@ func (p *process) tail() string {
 	return strings.Join(lines[max(0, len(lines)-30):], "\n")
 }
 
+// newProcess starts the program of a package.
 func newProcess(t testing.TB, pkg, readyAt string, env []string, args ...string) *process {
+	t.Helper()
+	return newProgram(t, binary(t, pkg), pkg, readyAt, env, args...)
+}
+
+func newProgram(t testing.TB, path, name, readyAt string, env []string, args ...string) *process {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, path: binary(t, pkg), args: args, env: env, readyAt: readyAt, log: log}
+	p := &process{t: t, path: path, args: args, env: env, readyAt: readyAt, log: log}
 	t.Cleanup(func() {
 		if p.cmd != nil && p.cmd.ProcessState == nil {
 			p.kill()
 		}
 		if t.Failed() {
-			t.Logf("end of the log of %s:\n%s", pkg, p.tail())
+			t.Logf("end of the log of %s:\n%s", name, p.tail())
 		}
 		_ = log.Close()
 	})
