@@ -29,6 +29,7 @@ type evil struct {
 // in links, what a provider does to single payments the customers choose.
 var evils = []evil{
 	{"process killed", 8, 2 * time.Second, (*demon).killProcess},
+	{"service killed", 2, 3 * time.Second, (*demon).killService},
 	{"process frozen", 6, 5 * time.Second, (*demon).freezeProcess},
 	{"bus restarted", 2, time.Second, func(d *demon) func() { return d.stopBus("restarted") }},
 	{"bus emptied", 1, time.Second, func(d *demon) func() { return d.stopBus("emptied") }},
@@ -43,7 +44,7 @@ var evils = []evil{
 		})
 	}},
 	{"requests doubled", 4, 5 * time.Second, func(d *demon) func() {
-		return d.link(func(p *faultProxy, on bool) { p.doubled = on }, "bus", "mail")
+		return d.link(func(p *faultProxy, on bool) { p.doubled = on }, "bus", "mail", "route")
 	}},
 	{"store stalled", 3, 4 * time.Second, (*demon).stallStore},
 	{"store errs", 3, 4 * time.Second, (*demon).failStores},
@@ -52,12 +53,20 @@ var evils = []evil{
 	{"webhooks refused", 2, time.Second, (*demon).refuseWebhooks},
 }
 
+// losses are the faults that only a cluster has. One node less is nothing, two
+// less leave no quorum.
+var losses = []evil{
+	{"node lost", 4, 5 * time.Second, func(d *demon) func() { return d.loseNodes(1, false) }},
+	{"node emptied", 2, 2 * time.Second, func(d *demon) func() { return d.loseNodes(1, true) }},
+	{"quorum lost", 3, 5 * time.Second, func(d *demon) func() { return d.loseNodes(2, false) }},
+}
+
 // demon injects faults, some at a time.
 type demon struct {
 	*chaos
 	dice *rand.Rand
 	busy map[string]bool
-	// older is a copy of the bus's directory, once there is one.
+	// older is a copy of the bus's directories, once there is one.
 	older string
 }
 
@@ -96,7 +105,7 @@ func (c *chaos) misrule() map[string]int {
 		}
 	}
 	mend(time.Now().Add(time.Hour))
-	c.fleet.nats.ready()
+	c.fleet.busReady()
 	c.fleet.ready()
 	return tally
 }
@@ -134,6 +143,34 @@ func (d *demon) killProcess() func() {
 	return func() { defer free(); p.start() }
 }
 
+// killService kills all replicas of a service at once.
+func (d *demon) killService() func() {
+	name := d.prey[d.dice.IntN(len(d.prey))]
+	var took []func()
+	free := func() {
+		for _, f := range took {
+			f()
+		}
+	}
+	for i := range d.fleet.services[name] {
+		f, ok := d.take(fmt.Sprint(name, i))
+		if !ok {
+			free()
+			return nil
+		}
+		took = append(took, f)
+	}
+	for _, p := range d.fleet.services[name] {
+		p.kill()
+	}
+	return func() {
+		defer free()
+		for _, p := range d.fleet.services[name] {
+			p.start()
+		}
+	}
+}
+
 func (d *demon) signal(p *process, s syscall.Signal) {
 	if err := p.cmd.Process.Signal(s); err != nil {
 		d.t.Error(err)
@@ -149,34 +186,73 @@ func (d *demon) freezeProcess() func() {
 	return func() { defer free(); d.signal(p, syscall.SIGCONT) }
 }
 
-// stopBus stops the NATS server, by SIGKILL as often as in good order, and does
-// something to its directory before it starts again.
+// stop ends a node of the bus, by SIGKILL as often as in good order.
+func (d *demon) stop(n node) {
+	if d.dice.IntN(2) == 0 {
+		n.kill()
+	} else if err := n.terminate(); err != nil {
+		d.t.Log("NATS ended: ", err) // it says so of a signal
+	}
+}
+
+// stopBus stops all nodes of the bus and does something to their directories
+// before they start again.
 func (d *demon) stopBus(then string) func() {
 	free, ok := d.take("bus")
 	_, err := os.Stat(d.older)
 	if !ok || then == "set back" && err != nil {
+		if ok {
+			free()
+		}
 		return nil
 	}
-	bus, dir := d.fleet.nats, d.fleet.natsDir
-	if d.dice.IntN(2) == 0 {
-		bus.kill()
-	} else if err := bus.terminate(); err != nil {
-		d.t.Log("NATS ended: ", err) // it says so of a signal
+	if then != "restarted" {
+		d.emptied = append(d.emptied, time.Now())
 	}
-	switch then {
-	case "restarted":
-		if err != nil {
-			d.must(os.CopyFS(d.older, os.DirFS(dir)))
+	for _, n := range d.fleet.nats {
+		d.stop(n)
+		older := filepath.Join(d.older, filepath.Base(filepath.Dir(n.dir)))
+		if then == "restarted" {
+			if err != nil {
+				d.must(os.CopyFS(older, os.DirFS(n.dir)))
+			}
+			continue
 		}
-	case "emptied":
-		d.emptied = append(d.emptied, time.Now())
-		d.must(os.RemoveAll(dir))
-	case "set back":
-		d.emptied = append(d.emptied, time.Now())
-		d.must(os.RemoveAll(dir))
-		d.must(os.CopyFS(dir, os.DirFS(d.older)))
+		d.must(os.RemoveAll(n.dir))
+		if then == "set back" {
+			d.must(os.CopyFS(n.dir, os.DirFS(older)))
+		}
 	}
-	return func() { defer free(); bus.start() }
+	return func() {
+		defer free()
+		for _, n := range d.fleet.nats {
+			n.start()
+		}
+	}
+}
+
+// loseNodes stops some nodes of a cluster; one that is emptied comes back with
+// nothing.
+func (d *demon) loseNodes(count int, empty bool) func() {
+	free, ok := d.take("bus")
+	if !ok {
+		return nil
+	}
+	var gone []node
+	for _, i := range d.dice.Perm(len(d.fleet.nats))[:count] {
+		n := d.fleet.nats[i]
+		d.stop(n)
+		if empty {
+			d.must(os.RemoveAll(n.dir))
+		}
+		gone = append(gone, n)
+	}
+	return func() {
+		defer free()
+		for _, n := range gone {
+			n.start()
+		}
+	}
 }
 
 func (d *demon) must(err error) {

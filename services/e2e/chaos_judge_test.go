@@ -124,13 +124,17 @@ func (c *chaos) checkGoods(ctx context.Context, buyers map[string]string) (found
 	find := func(kind, order, format string, args ...any) {
 		found = append(found, finding{kind, order, fmt.Sprintf(format, args...), kind != lost})
 	}
-	mailed, owner := mailedKeys(all), map[string]string{}
+	mailed, owner, had := mailedKeys(all), map[string]string{}, map[string]string{}
 	for _, email := range slices.Sorted(maps.Keys(buyers)) {
 		orderID, got := buyers[email], mailed[email]
-		for key, mails := range got {
-			if len(mails) > 1 {
-				find(doubled, orderID, "P3: key %s came in %d mails", key, len(mails))
+		for _, key := range slices.Sorted(maps.Keys(got)) {
+			if len(got[key]) > 1 {
+				find(doubled, orderID, "P3: key %s came in %d mails", key, len(got[key]))
 			}
+			if other := had[key]; other != "" {
+				find(doubled, orderID, "P3: key %s was mailed for %s too", key, other)
+			}
+			had[key] = orderID
 		}
 		o, err := c.orders.GetOrder(ctx, &orderv1.GetOrderRequest{OrderId: orderID})
 		if err != nil {

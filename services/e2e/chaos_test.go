@@ -28,6 +28,7 @@ var (
 	chaosFor     = flag.Duration("chaos", 0, "how long TestChaos injects faults; 0: it is skipped")
 	chaosSeed    = flag.Uint64("chaosseed", 1, "seed of TestChaos: of its faults and when they come, and of what customers and providers do")
 	chaosBuyers  = flag.Int("chaosbuyers", 6, "how many customers buy at once in TestChaos")
+	chaosNodes   = flag.Int("chaosnodes", 1, "servers of the bus in TestChaos: 1, or a cluster of 3 with three replicas of each stream")
 	chaosPercent = flag.Int("chaospercent", 30, "how many payments of a hundred have at least one fault of the provider's in TestChaos")
 )
 
@@ -88,9 +89,12 @@ func TestChaos(t *testing.T) {
 	}
 	run := chaosRun{
 		length: *chaosFor, pace: 600 * time.Millisecond, patience: chaosPatience, seed: *chaosSeed, buyers: *chaosBuyers, percent: *chaosPercent,
-		evils: evils, prey: fleetNames, nodes: 1,
+		evils: evils, prey: fleetNames, nodes: *chaosNodes,
 	}
-	t.Logf("seed %d: %v of faults, %d customers, %d %% of the payments with faults of the provider's", run.seed, run.length, run.buyers, run.percent)
+	if run.nodes > 1 {
+		run.evils = slices.Concat(evils, losses)
+	}
+	t.Logf("seed %d: %v of faults, %d customers, %d %% of the payments with faults of the provider's, %d nodes of the bus", run.seed, run.length, run.buyers, run.percent, run.nodes)
 	c := startChaos(t, run)
 	v, err := c.run(t.Context())
 	if err != nil {
@@ -155,7 +159,7 @@ func (c *chaos) run(ctx context.Context) (verdict, error) {
 func startChaos(t *testing.T, run chaosRun) *chaos {
 	c := &chaos{chaosRun: run, links: map[string][]*faultProxy{}, errs: filepath.Join(t.TempDir(), "errs"), misnamed: map[string]bool{}}
 	between := func(part, addr string) string {
-		if !slices.Contains([]string{"bus", "mail", "callbacks", "sandbox", "order", "delivery"}, part) {
+		if !slices.Contains([]string{"bus", "route", "mail", "callbacks", "sandbox", "order", "delivery"}, part) {
 			return addr // nobody else calls it
 		}
 		p := newFaultProxy(t, addr)
@@ -165,7 +169,7 @@ func startChaos(t *testing.T, run chaosRun) *chaos {
 	clocks := rand.New(rand.NewPCG(run.seed, 1<<63))
 	w := startProcesses(t, config(""), setup{
 		fleet: fleetSetup{
-			replicas: 2, between: between,
+			replicas: 2, nodes: run.nodes, between: between,
 			inTest: func(replica int) bool { return replica == 1 || run.sabotage != sabotage.Honest },
 			env: func(string, int) []string {
 				offset := time.Duration(clocks.Int64N(int64(2*chaosClocks))) - chaosClocks

@@ -258,7 +258,7 @@ func (h hasty) Routes(mux *http.ServeMux) {
 	inner := http.NewServeMux()
 	h.routed.Routes(inner)
 	mux.Handle("/callbacks/", inner)
-	mux.HandleFunc("POST /callbacks/flexpay/{account}", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/callbacks/flexpay/{account}", func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return

@@ -15,9 +15,9 @@ import (
 func (k Kind) Store(collection string, inner docstore.Store, pause func(), later func(note func() error)) docstore.Store {
 	switch {
 	case k == ClaimBlindly && collection == "licenses":
-		return blind{inner, pause}
+		return &blind{inner, pause}
 	case k == PublishOutside && collection == "orders":
-		return outside{inner, later}
+		return &outside{inner, later}
 	}
 	return inner
 }
@@ -29,7 +29,7 @@ type blind struct {
 }
 
 // Update implements docstore.Store.
-func (b blind) Update(ctx context.Context, id string, change func(*docstore.Record) error) (*docstore.Record, error) {
+func (b *blind) Update(ctx context.Context, id string, change func(*docstore.Record) error) (*docstore.Record, error) {
 	read, err := b.Get(ctx, id)
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ type outside struct {
 }
 
 // Insert implements docstore.Store.
-func (o outside) Insert(ctx context.Context, rec *docstore.Record) error {
+func (o *outside) Insert(ctx context.Context, rec *docstore.Record) error {
 	stored := *rec
 	stored.Outbox, stored.RelayAt = nil, time.Time{}
 	stored.Published = stored.Emitted
@@ -64,7 +64,7 @@ func (o outside) Insert(ctx context.Context, rec *docstore.Record) error {
 }
 
 // Update implements docstore.Store.
-func (o outside) Update(ctx context.Context, id string, change func(*docstore.Record) error) (*docstore.Record, error) {
+func (o *outside) Update(ctx context.Context, id string, change func(*docstore.Record) error) (*docstore.Record, error) {
 	var fresh []docstore.Entry
 	var seen docstore.Record
 	rec, err := o.Store.Update(ctx, id, func(rec *docstore.Record) error {
@@ -94,7 +94,7 @@ func (o outside) Update(ctx context.Context, id string, change func(*docstore.Re
 }
 
 // after notes events, and that they are to be published, after the write.
-func (o outside) after(ctx context.Context, id string, events []docstore.Entry) {
+func (o *outside) after(ctx context.Context, id string, events []docstore.Entry) {
 	if len(events) == 0 {
 		return
 	}
