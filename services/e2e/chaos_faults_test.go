@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -96,6 +97,7 @@ func (c *chaos) misrule() map[string]int {
 		next := time.Now().Add(time.Duration(d.dice.Int64N(int64(2 * c.pace))))
 		mend(next)
 		pause(time.Until(next))
+		tally[revived] += d.revive()
 		n := d.dice.IntN(total)
 		e := c.evils[slices.IndexFunc(c.evils, func(e evil) bool { n -= e.often; return n < 0 })]
 		lasts := time.Duration(d.dice.Int64N(int64(e.longest)))
@@ -105,9 +107,31 @@ func (c *chaos) misrule() map[string]int {
 		}
 	}
 	mend(time.Now().Add(time.Hour))
+	tally[revived] += d.revive()
 	c.fleet.busReady()
 	c.fleet.ready()
+	if tally[revived] == 0 {
+		delete(tally, revived)
+	}
 	return tally
+}
+
+// revived is how a program is counted that a fault has ended.
+const revived = "ended by itself"
+
+// revive starts programs again that have ended by themselves, as what runs them in a
+// deployment does: one whose store errs while it starts ends, and says so.
+func (d *demon) revive() (n int) {
+	for _, name := range fleetNames {
+		for i, p := range d.fleet.services[name] {
+			if !d.busy[fmt.Sprint(name, i)] && p.ended() {
+				d.t.Logf("%s %d ended by itself: %v", name, i, p.outcome)
+				p.start()
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func pause(d time.Duration) {
@@ -172,7 +196,7 @@ func (d *demon) killService() func() {
 }
 
 func (d *demon) signal(p *process, s syscall.Signal) {
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		d.t.Error(err)
 	}
 }
@@ -314,12 +338,12 @@ func (d *demon) fillDisk() func() {
 		return nil
 	}
 	limit := func(bytes uint64) {
-		was := unix.Rlimit{}
-		if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, nil, &was); err != nil {
-			d.t.Error(err)
-			return
+		was, pid := unix.Rlimit{}, p.cmd.Process.Pid
+		err := unix.Prlimit(pid, unix.RLIMIT_FSIZE, nil, &was)
+		if err == nil {
+			err = unix.Prlimit(pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: min(bytes, was.Max), Max: was.Max}, nil)
 		}
-		if err := unix.Prlimit(p.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: min(bytes, was.Max), Max: was.Max}, nil); err != nil {
+		if err != nil && !p.ended() {
 			d.t.Error(err)
 		}
 	}

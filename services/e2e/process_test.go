@@ -89,6 +89,9 @@ type process struct {
 	readyAt string
 	log     *os.File
 	cmd     *exec.Cmd
+	// over is closed when the program has ended, with outcome.
+	over    chan struct{}
+	outcome error
 }
 
 func (p *process) start() {
@@ -98,6 +101,21 @@ func (p *process) start() {
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
+	}
+	p.over = make(chan struct{})
+	go func() {
+		p.outcome = p.cmd.Wait()
+		close(p.over)
+	}()
+}
+
+// ended reports whether the program has ended, by itself or not.
+func (p *process) ended() bool {
+	select {
+	case <-p.over:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -121,10 +139,10 @@ func (p *process) ready() {
 // kill ends the program as a power cut does.
 func (p *process) kill() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Fatal(err)
 	}
-	_ = p.cmd.Wait() // it tells that the program was killed
+	<-p.over
 }
 
 // terminate asks the program to end and waits until it has, in good order.
@@ -132,7 +150,8 @@ func (p *process) terminate() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return p.cmd.Wait()
+	<-p.over
+	return p.outcome
 }
 
 // tail returns the end of the program's log.
@@ -159,7 +178,7 @@ func newProgram(t testing.TB, path, name, readyAt string, env []string, args ...
 	}
 	p := &process{t: t, path: path, args: args, env: env, readyAt: readyAt, log: log}
 	t.Cleanup(func() {
-		if p.cmd != nil && p.cmd.ProcessState == nil {
+		if p.over != nil && !p.ended() {
 			p.kill()
 		}
 		if t.Failed() {

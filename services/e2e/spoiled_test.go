@@ -182,7 +182,7 @@ var errDisk = errors.New("the disk errs")
 
 // fate says whether an operation fails, and whether it is done all the same.
 func (s erring) fate() (before, after error) {
-	if _, err := os.Stat(s.while); err != nil {
+	if _, gone := os.Stat(s.while); gone != nil {
 		return nil, nil
 	}
 	switch rand.IntN(4) {
