@@ -182,13 +182,11 @@ var errDisk = errors.New("the disk errs")
 
 // fate says whether an operation fails, and whether it is done all the same.
 func (s erring) fate() (before, after error) {
-	if _, gone := os.Stat(s.while); gone != nil {
-		return nil, nil
-	}
-	switch rand.IntN(4) {
-	case 0:
+	_, gone := os.Stat(s.while)
+	switch n := rand.IntN(4); {
+	case gone == nil && n == 0:
 		return errDisk, nil
-	case 1:
+	case gone == nil && n == 1:
 		return nil, errDisk
 	}
 	return nil, nil
