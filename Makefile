@@ -74,8 +74,9 @@ simulate: ## whole histories in virtual time: SIMULATE='-histories 5000 -seed 1'
 	$(GO) test -v -count=1 -timeout 0 -run '^TestSimulate$$' ./services/simulation $(SIMULATE)
 
 .PHONY: chaos
-chaos: ## CHAOS (2m) of faults of SEED (1) in everything that can fail while CUSTOMERS (6) buy from two replicas of each service, then the promises are checked
-	cd services && $(GO) test ./e2e -run 'TestChaos$$' -v -timeout 60m -chaos $(or $(CHAOS),2m) -chaosseed $(or $(SEED),1) -chaosbuyers $(or $(CUSTOMERS),6)
+chaos: ## CHAOS (2m) of faults of SEED (1) in everything that can fail while CUSTOMERS (6) buy from two replicas of each service on NODES (1, or 3) of NATS, then the promises are checked; SABOTAGE=all: whether it notices broken ones
+	cd services && $(GO) test ./e2e -v -timeout 60m -run '^TestChaos$(if $(SABOTAGE),NoticesSabotage)$$' -chaos $(or $(CHAOS),2m) -chaosseed $(or $(SEED),1) \
+		-chaosbuyers $(or $(CUSTOMERS),6) -chaosnodes $(or $(NODES),1) -chaossabotage '$(SABOTAGE)'
 
 .PHONY: soak
 soak: ## SOAK (2000) orders over all providers, 30 % of the payments with faults of SEED (1); every order must agree with the books

@@ -158,6 +158,7 @@ func TestProgramsCarryNoTestTools(t *testing.T) {
 	unwanted := map[string]string{
 		"testing":                                  "tools of tests don't belong into programs",
 		"quittance/pkg/testkit":                    "tools of tests don't belong into programs",
+		"quittance/services/sabotage":              "no program has a way to break its promises",
 		"github.com/chromedp/chromedp":             "browsers belong into tests",
 		"github.com/nats-io/nats-server/v2/server": "a distributed service connects to NATS, it does not bring its own",
 	}

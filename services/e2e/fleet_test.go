@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,8 +22,7 @@ import (
 type fleet struct {
 	t        testing.TB
 	services map[string][]*process
-	nats     *process
-	natsDir  string
+	nats     []node
 	dirs     map[string]string   // data directories by service
 	grpc     map[string][]string // public addresses by service
 	http     map[string][]string
@@ -31,11 +31,22 @@ type fleet struct {
 	before map[string]*balancer
 }
 
+// node is a server of the bus, with its JetStream directory.
+type node struct {
+	*process
+	dir string
+}
+
 // fleetSetup is how a fleet differs from one process per service.
 type fleetSetup struct {
 	replicas int
+	// nodes of the bus: 1, or a cluster with as many replicas of each stream.
+	nodes int
 	// env gives further settings of a replica of a service.
 	env func(program string, replica int) []string
+	// inTest says which replicas are run by this test's own binary, see
+	// runService; nil: none.
+	inTest func(replica int) bool
 	// between gives the address at which others reach a part at addr, for what
 	// stands between them; nil: the same.
 	between func(part, addr string) string
@@ -56,28 +67,47 @@ func natsUser(program string) string {
 	return cmp.Or(map[string]string{"payment-redirect": "payment", "callback-ingest": "callback"}[program], program)
 }
 
-// startNATS starts a server process with the users and permissions of a
-// deployment.
-func (f *fleet) startNATS(addr string) {
+// startNATS starts server processes with the users and permissions of a
+// deployment, which are a cluster if there are several. Between them stands what
+// stands between parts.
+func (f *fleet) startNATS(addrs []string, between func(part, addr string) string) {
 	f.t.Helper()
-	host, port, _ := strings.Cut(addr, ":")
-	_, monitor, _ := strings.Cut(freeAddr(f.t), ":")
 	var env []string
 	for _, name := range fleetNames {
 		env = append(env, "NATS_"+strings.ToUpper(natsUser(name))+"_PASSWORD=password-of-"+natsUser(name))
 	}
-	f.natsDir = filepath.Join(f.t.TempDir(), "nats")
 	raw, err := os.ReadFile("../../deploy/nats.conf")
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	own := strings.NewReplacer("port: 4222", "host: "+host+", port: "+port, "http_port: 8222", "http_port: "+monitor,
-		"store_dir: /data", fmt.Sprintf("store_dir: %q", f.natsDir)).Replace(string(raw))
-	path := filepath.Join(f.t.TempDir(), "nats.conf")
-	if err := os.WriteFile(path, []byte(own), 0o600); err != nil {
-		f.t.Fatal(err)
+	own, known := make([]string, len(addrs)), make([]string, len(addrs)) // of the routes between nodes
+	for i := range addrs {
+		own[i] = freeAddr(f.t)
+		known[i] = between("route", own[i])
 	}
-	f.nats = newProcess(f.t, "github.com/nats-io/nats-server/v2", "http://"+host+":"+monitor+"/healthz", env, "-c", path)
+	for i, addr := range addrs {
+		host, port, _ := strings.Cut(addr, ":")
+		_, monitor, _ := strings.Cut(freeAddr(f.t), ":")
+		dir, path := filepath.Join(f.t.TempDir(), "nats"), filepath.Join(f.t.TempDir(), "nats.conf")
+		text := strings.NewReplacer("port: 4222", "host: "+host+", port: "+port, "http_port: 8222", "http_port: "+monitor,
+			"store_dir: /data", fmt.Sprintf("store_dir: %q", dir)).Replace(string(raw))
+		if len(addrs) > 1 { // clients learn of no way around what stands between
+			text += fmt.Sprintf("\nserver_name: node-%d\ncluster { name: quittance, listen: %q, advertise: %q, no_advertise: true, routes: [\"nats://%s\"] }\n",
+				i, own[i], known[i], strings.Join(known, `", "nats://`))
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			f.t.Fatal(err)
+		}
+		f.nats = append(f.nats, node{newProcess(f.t, "github.com/nats-io/nats-server/v2", "http://"+host+":"+monitor+"/healthz", env, "-c", path), dir})
+	}
+}
+
+// busReady waits for all nodes of the bus.
+func (f *fleet) busReady() {
+	f.t.Helper()
+	for _, n := range f.nats {
+		n.ready()
+	}
 }
 
 // startFleet starts everything, in a random order, and waits until it is ready.
@@ -107,11 +137,16 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 		}
 		f.before[name] = newBalancer(t, f.http[name]...)
 	}
-	natsAddr, sandboxAddr, smtpAddr := freeAddr(t), freeAddr(t), freeAddr(t)
+	sandboxAddr, smtpAddr := freeAddr(t), freeAddr(t)
+	natsAddrs, natsURLs := make([]string, max(with.nodes, 1)), make([]string, max(with.nodes, 1))
+	for i := range natsAddrs {
+		natsAddrs[i] = freeAddr(t)
+		natsURLs[i] = "nats://" + between("bus", natsAddrs[i])
+	}
 	smtpHost, smtpPort, _ := strings.Cut(between("mail", smtpAddr), ":")
 	public, callbacks := "http://"+f.before["payment-redirect"].addr, "http://"+between("callbacks", f.before["callback-ingest"].addr)
 	common := []string{
-		"QUITTANCE_NATS_URL=nats://" + between("bus", natsAddr), "QUITTANCE_ORDER_ADDR=" + strings.Join(reached["order"], ","),
+		"QUITTANCE_NATS_URL=" + strings.Join(natsURLs, ","), "QUITTANCE_NATS_REPLICAS=" + strconv.Itoa(len(natsURLs)), "QUITTANCE_ORDER_ADDR=" + strings.Join(reached["order"], ","),
 		"QUITTANCE_DELIVERY_ADDR=" + strings.Join(reached["delivery"], ","),
 		"QUITTANCE_KEYRING=" + seal.Generate(), "QUITTANCE_SERVICE_TOKEN=" + fleetToken,
 		"QUITTANCE_OPERATOR_KEY=" + fleetOperator, "QUITTANCE_PUBLIC_URL=" + public, "QUITTANCE_CALLBACK_URL=" + callbacks,
@@ -122,7 +157,7 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 	}
 	var sandbox *process
 	starts := []func(){
-		func() { f.startNATS(natsAddr) },
+		func() { f.startNATS(natsAddrs, between) },
 		func() {
 			sandbox = newProcess(t, "quittance/services/sandbox/cmd/sandbox", "http://"+sandboxAddr+"/readyz", []string{
 				"SANDBOX_ADDR=" + sandboxAddr, "SANDBOX_SMTP_ADDR=" + smtpAddr, "SANDBOX_DATA_DIR=" + t.TempDir(),
@@ -140,7 +175,16 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 				env = append(env, with.env(name, i)...)
 			}
 			starts = append(starts, func() {
-				f.services[name][i] = newProcess(t, "quittance/services/"+name+"/cmd/"+name, "http://"+f.http[name][i]+"/readyz", env)
+				pkg, ready := "quittance/services/"+name+"/cmd/"+name, "http://"+f.http[name][i]+"/readyz"
+				if with.inTest == nil || !with.inTest(i) {
+					f.services[name][i] = newProcess(t, pkg, ready, env)
+					return
+				}
+				self, err := os.Executable()
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.services[name][i] = newProgram(t, self, pkg+" in the test", ready, append(env, testProgram+"="+name))
 			})
 		}
 	}
@@ -148,12 +192,16 @@ func startFleet(t testing.TB, cfg standalone.Config, with fleetSetup) *world {
 	for _, start := range starts {
 		start()
 	}
-	f.nats.ready()
+	f.busReady()
 	sandbox.ready()
 	f.ready()
+	kept := slices.Collect(maps.Values(f.dirs))
+	for _, n := range f.nats {
+		kept = append(kept, n.dir)
+	}
 	return &world{
 		t: t, shop: "http://" + sandboxAddr, public: public, edge: callbacks, operatorKey: fleetOperator,
-		sandbox: client.New("http://" + sandboxAddr), kept: append(slices.Collect(maps.Values(f.dirs)), f.natsDir), fleet: f,
+		sandbox: client.New("http://" + sandboxAddr), kept: kept, fleet: f,
 		at: standalone.Addresses{
 			Order: f.address("order"), Payment: f.address("payment-redirect"), Callback: f.address("callback-ingest"),
 			Verification: f.address("verification"), Delivery: f.address("delivery"), Notification: f.address("notification"),

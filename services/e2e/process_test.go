@@ -50,6 +50,7 @@ func binary(t testing.TB, pkg string) string {
 }
 
 func TestMain(m *testing.M) {
+	runService(os.Getenv(testProgram))
 	code := m.Run()
 	if binaries.dir != "" {
 		_ = os.RemoveAll(binaries.dir)
@@ -88,6 +89,9 @@ type process struct {
 	readyAt string
 	log     *os.File
 	cmd     *exec.Cmd
+	// over is closed when the program has ended, with outcome.
+	over    chan struct{}
+	outcome error
 }
 
 func (p *process) start() {
@@ -97,6 +101,21 @@ func (p *process) start() {
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
+	}
+	p.over = make(chan struct{})
+	go func() {
+		p.outcome = p.cmd.Wait()
+		close(p.over)
+	}()
+}
+
+// ended reports whether the program has ended, by itself or not.
+func (p *process) ended() bool {
+	select {
+	case <-p.over:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -120,10 +139,10 @@ func (p *process) ready() {
 // kill ends the program as a power cut does.
 func (p *process) kill() {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Fatal(err)
 	}
-	_ = p.cmd.Wait() // it tells that the program was killed
+	<-p.over
 }
 
 // terminate asks the program to end and waits until it has, in good order.
@@ -131,7 +150,8 @@ func (p *process) terminate() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return p.cmd.Wait()
+	<-p.over
+	return p.outcome
 }
 
 // tail returns the end of the program's log.
@@ -144,19 +164,25 @@ func (p *process) tail() string {
 	return strings.Join(lines[max(0, len(lines)-30):], "\n")
 }
 
+// newProcess starts the program of a package.
 func newProcess(t testing.TB, pkg, readyAt string, env []string, args ...string) *process {
+	t.Helper()
+	return newProgram(t, binary(t, pkg), pkg, readyAt, env, args...)
+}
+
+func newProgram(t testing.TB, path, name, readyAt string, env []string, args ...string) *process {
 	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, path: binary(t, pkg), args: args, env: env, readyAt: readyAt, log: log}
+	p := &process{t: t, path: path, args: args, env: env, readyAt: readyAt, log: log}
 	t.Cleanup(func() {
-		if p.cmd != nil && p.cmd.ProcessState == nil {
+		if p.over != nil && !p.ended() {
 			p.kill()
 		}
 		if t.Failed() {
-			t.Logf("end of the log of %s:\n%s", pkg, p.tail())
+			t.Logf("end of the log of %s:\n%s", name, p.tail())
 		}
 		_ = log.Close()
 	})

@@ -279,8 +279,11 @@ func (s *storm) checkWebhooks(orderIDs []string) {
 	s.t.Helper()
 	events := 0
 	testkit.Eventually(s.t, 2*time.Minute, func() (err error) {
-		events, _, err = s.missingEvents(s.t.Context(), orderIDs)
-		return err
+		var found findings
+		if events, found, err = s.missingEvents(s.t.Context(), orderIDs); err != nil {
+			return err
+		}
+		return found.err()
 	})
 	hooks, err := s.sandbox.Webhooks(s.t.Context(), standalone.DemoEndpoint)
 	if err != nil {

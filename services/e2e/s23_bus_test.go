@@ -26,7 +26,7 @@ func (w *world) inFlight(n int) (orderIDs []string) {
 // every customer gets a receipt, or is told how to pay. P5.
 func TestS23BusLostAndSetBack(t *testing.T) {
 	w := startProcesses(t, config(""), setup{})
-	bus := w.fleet.nats
+	bus := w.fleet.nats[0]
 	stop := func() {
 		t.Helper()
 		if err := bus.terminate(); err != nil {
@@ -39,7 +39,7 @@ func TestS23BusLostAndSetBack(t *testing.T) {
 	}
 	stop()
 	older := t.TempDir()
-	if err := os.CopyFS(older, os.DirFS(w.fleet.natsDir)); err != nil {
+	if err := os.CopyFS(older, os.DirFS(bus.dir)); err != nil {
 		t.Fatal(err)
 	}
 	bus.start()
@@ -48,10 +48,10 @@ func TestS23BusLostAndSetBack(t *testing.T) {
 	orders := append(first, w.inFlight(3)...)
 	bus.kill()
 	orders = append(orders, w.inFlight(2)...)
-	if err := os.RemoveAll(w.fleet.natsDir); err != nil {
+	if err := os.RemoveAll(bus.dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(w.fleet.natsDir, os.DirFS(older)); err != nil {
+	if err := os.CopyFS(bus.dir, os.DirFS(older)); err != nil {
 		t.Fatal(err)
 	}
 	bus.start()
@@ -64,7 +64,7 @@ func TestS23BusLostAndSetBack(t *testing.T) {
 	bus.kill()
 	transfer()
 	orders = append(orders, w.inFlight(2)...)
-	if err := os.RemoveAll(w.fleet.natsDir); err != nil {
+	if err := os.RemoveAll(bus.dir); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -73,7 +72,8 @@ func TestSoak(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		left, err = w.differing(t.Context(), left, books, map[string]int{})
+		found := w.differing(t.Context(), left, books, map[string]int{})
+		left, err = found.orders(), found.err()
 		if time.Since(said) > 15*time.Second {
 			t.Logf("%d don't agree yet after %v: %.600v", len(left), time.Since(begun).Round(time.Second), err)
 			said = time.Now()
@@ -88,8 +88,7 @@ func TestSoak(t *testing.T) {
 			return err
 		}
 		clear(summary)
-		_, err = w.differing(t.Context(), orders, books, summary)
-		return err
+		return w.differing(t.Context(), orders, books, summary).err()
 	}))
 	t.Logf("all agree after %v: %v", time.Since(begun).Round(time.Millisecond), summary)
 }
@@ -168,22 +167,21 @@ func (w *world) customer(t *testing.T, o *orderv1.Order, name string, dice *rand
 	}
 }
 
-// differing gives the orders that don't agree with the books, and an error that
-// says in what; summary counts the states.
-func (w *world) differing(ctx context.Context, orders []string, books map[string]*booked, summary map[string]int) ([]string, error) {
-	var left []string
-	var problems []error
+// differing gives what of the orders doesn't agree with the books; summary counts
+// the states.
+func (w *world) differing(ctx context.Context, orders []string, books map[string]*booked, summary map[string]int) (found findings) {
 	for _, orderID := range orders {
 		o, err := w.orders.GetOrder(ctx, &orderv1.GetOrderRequest{OrderId: orderID})
-		if err == nil {
-			summary[fmt.Sprintf("%v, %v", o.GetPaymentState(), o.GetDeliveryState())]++
-			err = w.agrees(ctx, o, books[orderID])
-		}
 		if err != nil {
-			left, problems = append(left, orderID), append(problems, err)
+			found = append(found, finding{lost, orderID, err.Error(), false})
+			continue
+		}
+		summary[fmt.Sprintf("%v, %v", o.GetPaymentState(), o.GetDeliveryState())]++
+		if kind, text := w.disagrees(ctx, o, books[orderID]); text != "" {
+			found = append(found, finding{kind, orderID, text, false})
 		}
 	}
-	return left, errors.Join(problems...)
+	return found
 }
 
 // books reads all providers' books and puts payments to their orders;
@@ -239,25 +237,25 @@ func (w *world) books(ctx context.Context, owners map[string]string) (map[string
 	return books, nil
 }
 
-// agrees says in what an order and the books differ.
-func (w *world) agrees(ctx context.Context, o *orderv1.Order, b *booked) error {
+// disagrees says in what an order and the books differ; nothing if they don't.
+func (w *world) disagrees(ctx context.Context, o *orderv1.Order, b *booked) (kind, text string) {
 	if b == nil {
 		b = &booked{quiet: true}
 	}
 	total, goods := o.GetTotal().GetMinor(), o.GetDeliveryState() != orderv1.DeliveryState_DELIVERY_STATE_NOT_DELIVERED
 	switch {
 	case !b.quiet:
-		return fmt.Errorf("order %s: its provider is not done", o.GetId())
+		return lost, "its provider is not done"
 	case goods && b.most != total:
-		return fmt.Errorf("order %s: delivered for %d of %d", o.GetId(), b.most, total)
+		return wrongly, fmt.Sprintf("P1: delivered for %d of %d", b.most, total)
 	case goods || b.net == 0, o.GetPaymentState() == orderv1.PaymentState_PAYMENT_STATE_ON_HOLD:
-		return nil
+		return "", ""
 	}
 	for _, a := range b.attempts { // money that nobody can be asked about is visible there
 		v, err := w.verifications.GetVerification(ctx, &verificationv1.GetVerificationRequest{AttemptId: a})
 		if err == nil && strings.Contains(v.GetDetail(), "uniqueReference") && v.GetNextAskTime() == nil {
-			return nil
+			return "", ""
 		}
 	}
-	return fmt.Errorf("order %s: %v, %v, but the providers keep %d (attempts %v)", o.GetId(), o.GetPaymentState(), o.GetDeliveryState(), b.net, b.attempts)
+	return lost, fmt.Sprintf("P4: %v, %v, but the providers keep %d (attempts %v)", o.GetPaymentState(), o.GetDeliveryState(), b.net, b.attempts)
 }

@@ -27,7 +27,7 @@ func (w *world) request(n *node, httpMethod, target, form string) page {
 	if form != "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	return w.sabotage.serve(l, req, func() page {
+	return w.serve(l, func() page {
 		rec := httptest.NewRecorder()
 		l.mux.ServeHTTP(rec, req)
 		if l.dead.Load() {

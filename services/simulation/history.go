@@ -20,6 +20,7 @@ import (
 	"quittance/services/notification"
 	"quittance/services/order"
 	paymentredirect "quittance/services/payment-redirect"
+	"quittance/services/sabotage"
 	"quittance/services/verification"
 )
 
@@ -43,7 +44,7 @@ const (
 // Options of a history.
 type Options struct {
 	Seed     uint64
-	Sabotage Sabotage
+	Sabotage sabotage.Kind
 	// Verbose adds the services' log and each fault to the steps.
 	Verbose bool
 }

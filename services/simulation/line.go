@@ -3,7 +3,6 @@ package simulation
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"quittance/pkg/bus"
@@ -41,11 +40,7 @@ func (b *line) Publish(ctx context.Context, events []event.Event) (n int, err er
 
 // send puts events on the bus; a sabotaged system forgets to send again.
 func (w *world) send(ctx context.Context, events []event.Event) (int, error) {
-	kept := events
-	if w.sabotage == ForgetResend {
-		kept = slices.DeleteFunc(slices.Clone(events), func(e event.Event) bool { return e.Resend > 0 })
-	}
-	n, err := w.bus.Publish(ctx, kept)
+	n, err := w.bus.Publish(ctx, w.sabotage.Sent(events))
 	if err == nil {
 		n = len(events)
 	}

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"quittance/services/sabotage"
 )
 
 // Flags of `make simulate`.
@@ -22,7 +24,7 @@ var (
 	histories = flag.Int("histories", 0, "how many histories TestSimulate lives; 0: as many as -duration allows")
 	firstSeed = flag.Uint64("seed", 1, "seed of the first history of TestSimulate")
 	duration  = flag.Duration("duration", 0, "for how long TestSimulate begins new histories; 0: until -histories are lived")
-	sabotage  = flag.String("sabotage", "", "promise to break on purpose, one of Sabotages, to see it noticed")
+	broken    = flag.String("sabotage", "", "promise to break on purpose, one of sabotage.Kinds, to see it noticed")
 	processes = flag.Int("processes", 2, "how many processes live histories at once")
 	child     = flag.Bool("child", false, "report to the process that started this one")
 )
@@ -56,8 +58,8 @@ func TestSimulate(t *testing.T) {
 	case *histories == 0 && *duration == 0:
 		t.Skip("set -histories or -duration")
 	}
-	if *sabotage != "" && !slices.Contains(Sabotages, Sabotage(*sabotage)) {
-		t.Fatalf("sabotages: %q", Sabotages)
+	if *broken != "" && !slices.Contains(sabotage.Kinds, sabotage.Kind(*broken)) {
+		t.Fatalf("sabotages: %q", sabotage.Kinds)
 	}
 	s := &simulation{begun: time.Now(), next: *firstSeed, left: *histories, counts: map[string]int{}}
 	if s.left == 0 {
@@ -74,9 +76,9 @@ func TestSimulate(t *testing.T) {
 	s.progress("done")
 	s.tally()
 	switch {
-	case *sabotage != "" && s.failed == 0:
+	case *broken != "" && s.failed == 0:
 		t.Error("the sabotage was not noticed")
-	case *sabotage == "" && s.failed > 0:
+	case *broken == "" && s.failed > 0:
 		t.Errorf("%d histories failed; repeat one by -histories 1 -seed", s.failed)
 	}
 }
@@ -92,7 +94,7 @@ func live(t *testing.T, out io.Writer) {
 	for i := range *histories {
 		seed := *firstSeed + uint64(i)
 		tell(report{Seed: seed, Begun: true})
-		r := Run(t, Options{Seed: seed, Verbose: testing.Verbose(), Sabotage: Sabotage(*sabotage)})
+		r := Run(t, Options{Seed: seed, Verbose: testing.Verbose(), Sabotage: sabotage.Kind(*broken)})
 		told := report{Seed: seed, Violations: r.Violations, Digest: digest(r), Lasted: r.Lasted.Round(time.Second).String(), Counts: r.Counts}
 		if len(r.Violations) > 0 || testing.Verbose() {
 			told.Steps = r.Steps
@@ -126,10 +128,10 @@ type simulation struct {
 func (s *simulation) chunk(t *testing.T) bool {
 	s.mu.Lock()
 	n := min(chunk, s.left, int(Slots-s.next%Slots))
-	if *sabotage != "" {
+	if *broken != "" {
 		n = min(n, fewer)
 	}
-	if *duration > 0 && time.Since(s.begun) > *duration || *sabotage != "" && s.failed > 0 {
+	if *duration > 0 && time.Since(s.begun) > *duration || *broken != "" && s.failed > 0 {
 		n = 0
 	}
 	seed := s.next
@@ -139,7 +141,7 @@ func (s *simulation) chunk(t *testing.T) bool {
 	if n <= 0 {
 		return false
 	}
-	output, err := children(t, seed, n, Sabotage(*sabotage), *histories == 1, s.hear)
+	output, err := children(t, seed, n, sabotage.Kind(*broken), *histories == 1, s.hear)
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -191,7 +193,7 @@ func (s *simulation) tally() {
 
 // children lives n histories in a child and passes on what it reports. Its
 // error names the history that ended the child, its output is what else it said.
-func children(t *testing.T, seed uint64, n int, broken Sabotage, verbose bool, hear func(report)) (output string, err error) {
+func children(t *testing.T, seed uint64, n int, broken sabotage.Kind, verbose bool, hear func(report)) (output string, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err

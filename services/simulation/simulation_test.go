@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"quittance/services/sabotage"
 )
 
 // sample is how many histories `make test` lives, fewer with -short.
@@ -19,7 +21,7 @@ func sample() int {
 // many as you have time for.
 func TestHistoriesKeepThePromises(t *testing.T) {
 	notRaced(t)
-	output, err := children(t, 0, sample(), Honest, false, func(r report) {
+	output, err := children(t, 0, sample(), sabotage.Honest, false, func(r report) {
 		if len(r.Violations) > 0 {
 			t.Errorf("seed %d\n%s\n%s", r.Seed, strings.Join(r.Steps, "\n"), strings.Join(r.Violations, "\n"))
 		}
@@ -34,12 +36,12 @@ func TestHistoriesKeepThePromises(t *testing.T) {
 func TestTheCheckerNoticesSabotage(t *testing.T) {
 	notRaced(t)
 	const first, bound = 100, 300
-	for s, sign := range map[Sabotage]string{
-		AckBeforeRecord: `^P2: .* were acknowledged, .* on record`,
-		SkipAmount:      `^P1: .* got something`,
-		ClaimBlindly:    `^P3: `,
-		PublishOutside:  `^P6: .* has counted`,
-		ForgetResend:    `^P4: .* nothing says why`,
+	for s, sign := range map[sabotage.Kind]string{
+		sabotage.AckBeforeRecord: `^P2: .* were acknowledged, .* on record`,
+		sabotage.SkipAmount:      `^P1: .* got something`,
+		sabotage.ClaimBlindly:    `^P3: `,
+		sabotage.PublishOutside:  `^P6: .* has counted`,
+		sabotage.ForgetResend:    `^P4: .* nothing says why`,
 	} {
 		t.Run(string(s), func(t *testing.T) {
 			named := regexp.MustCompile(sign)
@@ -68,7 +70,7 @@ func TestASeedIsAHistory(t *testing.T) {
 	notRaced(t)
 	const n = 24
 	lived := func(seed uint64, n int) (digests []string) {
-		output, err := children(t, seed, n, Honest, false, func(r report) { digests = append(digests, r.Digest) })
+		output, err := children(t, seed, n, sabotage.Honest, false, func(r report) { digests = append(digests, r.Digest) })
 		if err != nil {
 			t.Fatalf("%v\n%s", err, output)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"quittance/pkg/provider/flexpay"
+	"quittance/services/sabotage"
 )
 
 // asker is a process's way to the status API.
@@ -74,7 +75,7 @@ func (p *provider) status(query url.Values) string {
 	if word != wordDeclined && time.Now().Before(s.shown) {
 		word = wordPending
 	}
-	if amount.Currency == "" || p.w.sabotage == SkipAmount { // nothing is taken yet
+	if amount.Currency == "" || p.w.sabotage == sabotage.SkipAmount { // nothing is taken yet
 		amount = s.ordered
 	}
 	if s.lies != nil {

@@ -28,7 +28,7 @@ func (t *tap) Open(ctx context.Context, spec docstore.StoreSpec) (docstore.Store
 	if err != nil {
 		return nil, err
 	}
-	s.inner = t.life.node.w.sabotage.store(t.life, spec.Name, s.inner)
+	s.inner = t.life.spoiled(spec.Name, s.inner)
 	t.stores[spec.Name] = s
 	return s, nil
 }

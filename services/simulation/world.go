@@ -12,6 +12,7 @@ import (
 
 	busmemory "quittance/pkg/bus/memory"
 	"quittance/pkg/seal"
+	"quittance/services/sabotage"
 )
 
 // world is one history under way.
@@ -19,7 +20,7 @@ type world struct {
 	ctx      context.Context
 	plan     Plan
 	dice     dice
-	sabotage Sabotage
+	sabotage sabotage.Kind
 	keyring  *seal.Keyring
 	log      *slog.Logger
 	verbose  bool

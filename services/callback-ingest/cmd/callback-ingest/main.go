@@ -3,19 +3,8 @@
 package main
 
 import (
-	"context"
-
 	"quittance/pkg/program"
-	"quittance/pkg/rpc"
 	callbackingest "quittance/services/callback-ingest"
 )
 
-func main() {
-	program.Main(callbackingest.Name, func(ctx context.Context, p program.Parts, own callbackingest.Config) (program.Service, rpc.Authenticator, error) {
-		s, err := callbackingest.New(ctx, p.Deps, own, p.Orders)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, s.Reference, nil
-	})
-}
+func main() { program.Main(callbackingest.Name, callbackingest.Build) }

@@ -8,9 +8,7 @@ import (
 	"os"
 
 	"quittance/pkg/app"
-	"quittance/pkg/mail"
 	"quittance/pkg/program"
-	"quittance/pkg/rpc"
 	"quittance/services/delivery"
 )
 
@@ -19,15 +17,5 @@ func main() {
 		app.Main(func(ctx context.Context) error { return delivery.Import(ctx, os.Args[2:], os.Stdout, os.Stderr) })
 		return
 	}
-	program.Main(delivery.Name, func(ctx context.Context, p program.Parts, own delivery.Settings) (program.Service, rpc.Authenticator, error) {
-		mailer, err := mail.NewSMTP(own.SMTP)
-		if err != nil {
-			return nil, nil, err
-		}
-		s, err := delivery.New(ctx, p.Deps, own.Delivery, p.Orders, mailer)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, s.Reference, nil
-	})
+	program.Main(delivery.Name, delivery.Build)
 }

@@ -3,24 +3,8 @@
 package main
 
 import (
-	"context"
-
-	"quittance/pkg/mail"
 	"quittance/pkg/program"
-	"quittance/pkg/rpc"
 	"quittance/services/notification"
 )
 
-func main() {
-	program.Main(notification.Name, func(ctx context.Context, p program.Parts, own notification.Settings) (program.Service, rpc.Authenticator, error) {
-		mailer, err := mail.NewSMTP(own.SMTP)
-		if err != nil {
-			return nil, nil, err
-		}
-		s, err := notification.New(ctx, p.Deps, own.Notification, p.Orders, mailer)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, s.Reference, nil
-	})
-}
+func main() { program.Main(notification.Name, notification.Build) }

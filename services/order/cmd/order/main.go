@@ -3,19 +3,8 @@
 package main
 
 import (
-	"context"
-
 	"quittance/pkg/program"
-	"quittance/pkg/rpc"
 	"quittance/services/order"
 )
 
-func main() {
-	program.Main(order.Name, func(ctx context.Context, p program.Parts, own order.Config) (program.Service, rpc.Authenticator, error) {
-		s, err := order.New(ctx, p.Deps, own)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, s.Reference, nil
-	})
-}
+func main() { program.Main(order.Name, order.Build) }

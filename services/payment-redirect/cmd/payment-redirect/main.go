@@ -3,26 +3,8 @@
 package main
 
 import (
-	"context"
-
 	"quittance/pkg/program"
-	"quittance/pkg/rpc"
 	paymentredirect "quittance/services/payment-redirect"
 )
 
-func main() {
-	program.Main(paymentredirect.Name, func(ctx context.Context, p program.Parts, own paymentredirect.Config) (program.Service, rpc.Authenticator, error) {
-		s, err := paymentredirect.New(ctx, p.Deps, own, p.Orders)
-		if err != nil {
-			return nil, nil, err
-		}
-		if own.DeliveryAddr != "" {
-			delivery, err := p.Dial(own.DeliveryAddr)
-			if err != nil {
-				return nil, nil, err
-			}
-			s.AskDelivery(delivery)
-		}
-		return s, s.Reference, nil
-	})
-}
+func main() { program.Main(paymentredirect.Name, paymentredirect.Build) }

@@ -3,20 +3,8 @@
 package main
 
 import (
-	"context"
-	"net/http"
-
 	"quittance/pkg/program"
-	"quittance/pkg/rpc"
 	"quittance/services/verification"
 )
 
-func main() {
-	program.Main(verification.Name, func(ctx context.Context, p program.Parts, _ struct{}) (program.Service, rpc.Authenticator, error) {
-		s, err := verification.New(ctx, p.Deps, p.Orders, &http.Client{})
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, s.Reference, nil
-	})
-}
+func main() { program.Main(verification.Name, verification.Build) }
