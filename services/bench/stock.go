@@ -88,16 +88,51 @@ func (s *stock) remember(ctx context.Context) error {
 // replaced inside of encoded events too.
 var ids = regexp.MustCompile(`[a-z]{2,5}_[0-9a-f]{32}`)
 
+// take finds the template among what is new or changed since remember: the order
+// of templateEmail, and whatever shares an id with it or with what does. Other
+// orders' documents may have been written meanwhile, too.
+func (s *stock) take(ctx context.Context) error {
+	var fresh []kept
+	if err := s.each(ctx, func(store string, rec *docstore.Record) {
+		// What has an id that isn't made is not an order's: how far somebody has read.
+		if version, known := s.before[store+"/"+rec.ID]; ids.MatchString(rec.ID) && (!known || version != rec.Version) {
+			fresh = append(fresh, kept{store, rec})
+		}
+	}); err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for found := true; found; {
+		found = false
+		fresh = slices.DeleteFunc(fresh, func(k kept) bool {
+			mine := k.ids()
+			if !strings.Contains(string(k.rec.Body), templateEmail) && !slices.ContainsFunc(mine, func(id string) bool { return known[id] }) {
+				return false
+			}
+			for _, id := range mine {
+				known[id] = true
+			}
+			s.template, found = append(s.template, k), true
+			return true
+		})
+	}
+	return nil
+}
+
+// ids are all that the document has.
+func (k kept) ids() []string {
+	out := append(ids.FindAllString(k.rec.ID, -1), ids.FindAllString(string(k.rec.Body), -1)...)
+	for _, e := range k.rec.Outbox {
+		out = append(out, e.Event.ID)
+	}
+	return out
+}
+
 // multiply stores n more orders like the one that was made since remember: all
 // documents that are new, and the licence that was taken.
 func (s *stock) multiply(ctx context.Context, n int) (any, error) {
 	if s.template == nil {
-		if err := s.each(ctx, func(store string, rec *docstore.Record) {
-			// What has an id that isn't made is not the order's: how far somebody has read.
-			if version, known := s.before[store+"/"+rec.ID]; ids.MatchString(rec.ID) && (!known || version != rec.Version) {
-				s.template = append(s.template, kept{store, rec})
-			}
-		}); err != nil {
+		if err := s.take(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -106,11 +141,7 @@ func (s *stock) multiply(ctx context.Context, n int) (any, error) {
 	}
 	var known []string
 	for _, k := range s.template {
-		known = append(known, ids.FindAllString(k.rec.ID, -1)...)
-		known = append(known, ids.FindAllString(string(k.rec.Body), -1)...)
-		for _, e := range k.rec.Outbox {
-			known = append(known, e.Event.ID)
-		}
+		known = append(known, k.ids()...)
 	}
 	slices.Sort(known)
 	known = slices.Compact(known)
