@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,13 +17,22 @@ import (
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
-// browser starts a real headless Chromium, or skips the test if there is none.
+// chromium is the one browser of a test run, started when it is first needed.
+// Each customer gets a window that shares nothing with others.
+var chromium = struct {
+	sync.Mutex
+	ctx  context.Context
+	stop func()
+}{stop: func() {}}
+
+// browser is a window of a real headless Chromium, or skips the test if there is
+// none.
 func browser(t *testing.T) context.Context {
 	t.Helper()
 	return browserFor(t, 2*patience)
 }
 
-// browserFor is a browser for a walk that may take so long. Not with -short: the
+// browserFor is a window for a walk that may take so long. Not with -short: the
 // race detector, for which that is, sees what scripted walks show it.
 func browserFor(t *testing.T, longest time.Duration) context.Context {
 	t.Helper()
@@ -33,18 +43,47 @@ func browserFor(t *testing.T, longest time.Duration) context.Context {
 	if err != nil {
 		t.Skip("no chromium on this machine: the walk through real pages is not taken")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.WindowSize(1000, 900))
-	ctx, stop := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
-	t.Cleanup(stop)
-	ctx, stop = chromedp.NewContext(ctx)
+	all, err := startChromium(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := chromedp.NewContext(all, chromedp.WithNewBrowserContext())
 	t.Cleanup(stop)
 	ctx, stop = context.WithTimeout(ctx, longest)
 	t.Cleanup(stop)
 	return ctx
+}
+
+// startChromium starts the browser unless it is there. It outlives the test that
+// needed it first; TestMain ends it.
+func startChromium(path string) (context.Context, error) {
+	chromium.Lock()
+	defer chromium.Unlock()
+	if chromium.ctx != nil && chromium.ctx.Err() == nil {
+		return chromium.ctx, nil
+	}
+	chromium.stop()
+	dir, err := os.MkdirTemp("", "quittance-chromium-")
+	if err != nil {
+		return nil, err
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(dir),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.WindowSize(1000, 900))
+	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, closed := chromedp.NewContext(allocator)
+	chromium.stop = func() {
+		closed()
+		end()
+		_ = os.RemoveAll(dir)
+	}
+	if err := chromedp.Do(ctx); err != nil {
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	chromium.ctx = ctx
+	return ctx, nil
 }
 
 // do runs a step in the browser and returns its value.

@@ -51,6 +51,7 @@ func binary(t testing.TB, pkg string) string {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	chromium.stop()
 	if binaries.dir != "" {
 		_ = os.RemoveAll(binaries.dir)
 	}
