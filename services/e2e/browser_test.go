@@ -12,9 +12,6 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
-
-	"quittance/pkg/testkit"
-	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
 // chromium is the one browser of a test run, started when it is first needed.
@@ -51,7 +48,16 @@ func browserFor(t *testing.T, longest time.Duration) context.Context {
 	t.Cleanup(stop)
 	ctx, stop = context.WithTimeout(ctx, longest)
 	t.Cleanup(stop)
+	open(ctx, t)
 	return ctx
+}
+
+// open opens the window of a context, which lives as long as that.
+func open(ctx context.Context, t *testing.T) {
+	t.Helper()
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("open a window: %v", err)
+	}
 }
 
 // startChromium starts the browser unless it is there. It outlives the test that
@@ -71,6 +77,8 @@ func startChromium(path string) (context.Context, error) {
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(dir),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		// Pages that come back from there, not from the server, are none that chromedp knows.
+		chromedp.Flag("disable-features", "Translate,BackForwardCache"),
 		chromedp.WindowSize(1000, 900))
 	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, closed := chromedp.NewContext(allocator)
@@ -89,7 +97,9 @@ func startChromium(path string) (context.Context, error) {
 // do runs a step in the browser and returns its value.
 func do[T any](ctx context.Context, t *testing.T, step string, action chromedp.Action[T]) T {
 	t.Helper()
-	value, err := chromedp.Run(ctx, action)
+	within, cancel := context.WithTimeout(ctx, patience/2)
+	defer cancel()
+	value, err := chromedp.Run(within, action)
 	if err != nil {
 		at, _ := chromedp.Run(ctx, chromedp.Location())
 		t.Fatalf("%s: %v, at %s", step, err, at)
@@ -111,51 +121,27 @@ func shot(ctx context.Context, t *testing.T, name string) {
 // TestAPersonClicksFromTheShopToTheLicence: shop, pay page, provider, back to
 // the shop, mail, in a real browser that enforces our content security policy.
 func TestAPersonClicksFromTheShopToTheLicence(t *testing.T) {
-	ctx := browser(t)
 	w := start(t, setup{})
-	shop := w.shop
-
-	do(ctx, t, "open the shop", chromedp.Navigate(shop+"/shop/"))
-	do(ctx, t, "see the shop", chromedp.WaitVisible(`input[name="q.notepad"]`))
-	shot(ctx, t, "1-shop")
-	do(ctx, t, "two of the first", chromedp.SetValue(`input[name="q.notepad"]`, "2"))
-	do(ctx, t, "one of the other", chromedp.SetValue(`input[name="q.handbook"]`, "1"))
-	do(ctx, t, "address", chromedp.SetValue(`input[name="email"]`, w.email))
-	do(ctx, t, "buy", chromedp.Click(`form button`))
-	do(ctx, t, "see the pay page", chromedp.WaitVisible(`input[name="method"]`))
-	shot(ctx, t, "2-pay")
-	do(ctx, t, "choose cards", chromedp.Click(`input[value="demo-cards"]`))
-	do(ctx, t, "continue", chromedp.Click(`form button`))
-	do(ctx, t, "see the provider", chromedp.WaitVisible(`button[value="pay"]`))
-	shot(ctx, t, "3-provider")
-	do(ctx, t, "pay", chromedp.Click(`button[value="pay"]`))
-	testkit.Eventually(t, patience, func() error {
-		at, err := chromedp.Run(ctx, chromedp.Location())
-		if err == nil && !strings.Contains(at, "fulfillmentStatus=success") {
-			err = fmt.Errorf("not back, but at %s", at)
-		}
-		return err
-	})
-	do(ctx, t, "see the shop again", chromedp.WaitVisible(`main`))
-	shot(ctx, t, "4-back")
-
-	list, err := w.orders.ListOrders(t.Context(), &orderv1.ListOrdersRequest{})
-	if err != nil || len(list.GetOrders()) != 1 {
-		t.Fatal(list, err)
-	}
-	o := w.awaitDelivered(list.GetOrders()[0].GetId())
-	w.checkMails(w.keys(o.GetId()))
-	do(ctx, t, "open the order", chromedp.Navigate(o.GetPayUrl()))
-	do(ctx, t, "see the order", chromedp.WaitVisible(`main`))
-	shot(ctx, t, "5-order")
-	for i, m := range w.mails() {
-		do(ctx, t, "open a mail", chromedp.Navigate(fmt.Sprintf("%s/mails/%d", shop, m.Number)))
-		text := do(ctx, t, "read it", chromedp.Text(`main`))
-		shot(ctx, t, fmt.Sprintf("6-mail-%d", i))
-		for _, k := range w.keys(o.GetId())[1] {
-			if strings.Contains(m.Text, k) && !strings.Contains(text, k) {
-				t.Fatalf("the page of a mail lacks its key: %s", text)
+	w.everywhere(t, func(v *visitor) {
+		v.opens(v.shop + "/shop/")
+		v.fills(`input[name="q.notepad"]`, "2")
+		v.fills(`input[name="q.handbook"]`, "1")
+		v.fills(`input[name="email"]`, v.email)
+		v.clicks(`form button`)
+		v.paysByCard()
+		v.arrives("fulfillmentStatus=success")
+		o := v.awaitDelivered(v.only().GetId())
+		v.checkMails(v.keys(o.GetId()))
+		v.opens(o.GetPayUrl())
+		v.reads("Your order is complete")
+		for _, m := range v.mails() {
+			v.opens(fmt.Sprintf("%s/mails/%d", v.shop, m.Number))
+			text := do(v.ctx, v.test, "read it", chromedp.Text(`main`))
+			for _, k := range v.keys(o.GetId())[1] {
+				if strings.Contains(m.Text, k) && !strings.Contains(text, k) {
+					v.t.Fatalf("the page of a mail lacks its key: %s", text)
+				}
 			}
 		}
-	}
+	})
 }

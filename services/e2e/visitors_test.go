@@ -134,6 +134,50 @@ func (v *visitor) arrives(part string) (address string) {
 	return address
 }
 
+// paysByCard walks from the pay page through the provider's.
+func (v *visitor) paysByCard() {
+	v.t.Helper()
+	v.toProvider()
+	v.clicks(`button[value="pay"]`)
+}
+
+// toProvider walks from the pay page to the provider's, and gives its address.
+func (v *visitor) toProvider() string {
+	v.t.Helper()
+	v.clicks(`input[value^="demo-cards"]`)
+	v.clicks(`main form button`)
+	v.sees(`button[value="pay"]`)
+	return do(v.ctx, v.test, "where", chromedp.Location())
+}
+
+// readsKeys waits until the page shows all licence keys of an order.
+func (v *visitor) readsKeys(orderID string) {
+	v.t.Helper()
+	for _, keys := range v.keys(orderID) {
+		v.reads(keys...)
+	}
+}
+
+// isTrue asserts what a script finds in the page as it stands.
+func (v *visitor) isTrue(what, script string) {
+	v.t.Helper()
+	if !do(v.ctx, v.test, what, chromedp.Evaluate[bool](script)) {
+		v.t.Errorf("not so: %s", what)
+	}
+}
+
+// tab is the same customer with another tab.
+func (v *visitor) tab() *visitor {
+	v.t.Helper()
+	second := *v
+	ctx, stop := chromedp.NewContext(v.ctx)
+	v.test.Cleanup(stop)
+	second.ctx = ctx
+	open(ctx, v.test)
+	script(ctx, v.test, v.script)
+	return &second
+}
+
 // triesUntil presses "try again" as often as a page has it, until one says
 // something.
 func (v *visitor) triesUntil(words string) {
