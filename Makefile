@@ -55,9 +55,9 @@ axe: .cache/axe/node_modules/axe-core/axe.min.js ## axe-core for the tests of pa
 	npm install --prefix .cache/axe --no-save --ignore-scripts --no-audit --no-fund axe-core@$(AXE)
 
 .PHONY: screenshots
-screenshots: ## pictures of all pages of customers (phone and desktop, light and dark, English and German), into .cache/screenshots (needs chromium)
+screenshots: ## pictures of all pages and mails of customers (phone and desktop, light and dark, English and German), into .cache/screenshots (needs chromium)
 	mkdir -p .cache/screenshots
-	QUITTANCE_TEST_SCREENSHOTS=$(CURDIR)/.cache/screenshots $(GO) test -count=1 -timeout 10m -run '^TestPagesOfEveryKind$$' -v ./services/e2e
+	QUITTANCE_TEST_SCREENSHOTS=$(CURDIR)/.cache/screenshots $(GO) test -count=1 -timeout 10m -run '^Test(PagesOfEveryKind|MailsInTheBrowser|StrangeNamesInTheBrowser)$$' -v ./services/e2e
 
 .PHONY: race
 race: ## the tests of all modules under the race detector (needs a C compiler), without the longest; of services/e2e the stories S1 to S7

@@ -163,3 +163,27 @@ func TestMailsThatTheMerchantSwitchedOff(t *testing.T) {
 		t.Errorf("%d and %d mails", h, r)
 	}
 }
+
+// TestMailsInTheMerchantsOwnWords: what the merchant says is in the mail, in the
+// customer's language, as text, filled in; whoever reads another language gets ours.
+func TestMailsInTheMerchantsOwnWords(t *testing.T) {
+	w := start(t, setup{})
+	merchants := w.merchants()
+	m := retried(w, merchants.GetMerchant, &orderv1.GetMerchantRequest{MerchantId: standalone.DemoMerchant})
+	m.CustomerMails = &orderv1.CustomerMails{Texts: []*orderv1.MailText{{
+		Kind: orderv1.MailKind_MAIL_KIND_INSTRUCTIONS, Language: "de",
+		Subject: "Servus {CUSTOMER}", Introduction: "Bitte <i>{TOTAL}</i> an {SHOP}.", Closing: "Bis bald, {CUSTOMER}!",
+	}}}
+	retried(w, merchants.PutMerchant, &orderv1.PutMerchantRequest{Merchant: m})
+	for n, language := range []string{"de-AT", "en"} {
+		o := w.orderIn(language, item("notepad", 1))
+		a := retried(w, w.payments.StartPayment, startOffline(o))
+		got := w.awaitLetters(instructions, n+1)[n]
+		says(t, got, a.GetReference(), o.GetPayUrl())
+		own := language != "en"
+		if strings.Contains(got.Text, "Bitte <i>19,99\u00a0€</i> an Demo Software.") != own || strings.Contains(got.HTML, "Bitte &lt;i&gt;19,99") != own ||
+			strings.Contains(got.HTML, "Bis bald, Ada &lt;b&gt;Lovelace&lt;/b&gt;!") != own || (got.Subject == "Servus Ada <b>Lovelace</b>") != own {
+			t.Errorf("%s: %q\n%s\n%s", language, got.Subject, got.Text, got.HTML)
+		}
+	}
+}

@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -103,6 +105,43 @@ func TestPagesOfEveryKind(t *testing.T) {
 				inspect(ctx, t, w, fmt.Sprintf("%s-%s-%s-%s", name, s.device, s.scheme, lang))
 				if axe != "" && (s.device == "phone") == (lang == "en") {
 					accessible(ctx, t, axe, name+" "+s.scheme)
+				}
+			}
+		}
+	}
+}
+
+// TestMailsInTheBrowser: each kind of mail, in both languages, fits a phone and a
+// desktop, loads nothing from elsewhere and passes axe.
+func TestMailsInTheBrowser(t *testing.T) {
+	ctx := browserFor(t, 4*patience)
+	w, forward := later(t)
+	for _, lang := range []string{"en", "de"} {
+		o := w.orderIn(lang, item("notepad", 2), item("handbook", 1))
+		w.transferred(o, retried(w, w.payments.StartPayment, startOffline(o)).GetId())
+		w.awaitDelivered(o.GetId())
+		w.orderIn(lang, item("backup", 1))
+	}
+	w.awaitLetters(receipt, 2)
+	forward(3*24*time.Hour + time.Hour)
+	w.awaitLetters(reminder, 2)
+	forward(88 * 24 * time.Hour)
+	w.awaitLetters(expired, 2)
+	axe := axeSource(t)
+	for _, kind := range []string{instructions, receipt, reminder, expired} {
+		for _, m := range w.letters(kind) {
+			lang := "en"
+			if strings.Contains(m.HTML, `lang="de"`) {
+				lang = "de"
+			}
+			for _, s := range []screen{screens[0], screens[2]} {
+				s.on(ctx, t)
+				do(ctx, t, kind, chromedp.Navigate(fmt.Sprintf("%s/mails/%d/html", w.shop, m.Number)))
+				name := fmt.Sprintf("mail-%s-%s-%s-%s", strings.TrimSuffix(kind, "_"), s.device, s.scheme, lang)
+				inspect(ctx, t, w, name)
+				if axe != "" && s.device == "phone" { // where scripts run
+					do(ctx, t, kind, chromedp.Navigate("data:text/html;base64,"+base64.StdEncoding.EncodeToString([]byte(m.HTML))))
+					accessible(ctx, t, axe, name)
 				}
 			}
 		}

@@ -52,6 +52,7 @@ func binary(t testing.TB, pkg string) string {
 func TestMain(m *testing.M) {
 	runService(os.Getenv(testProgram))
 	code := m.Run()
+	chromium.stop()
 	if binaries.dir != "" {
 		_ = os.RemoveAll(binaries.dir)
 	}

@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,6 +117,40 @@ func TestP10BadMailKinds(t *testing.T) {
 		}
 	}
 	if err := put(orderv1.MailKind_MAIL_KIND_INSTRUCTIONS, orderv1.MailKind_MAIL_KIND_RECEIPT, orderv1.MailKind_MAIL_KIND_REMINDER, orderv1.MailKind_MAIL_KIND_EXPIRED); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestP10BadMailTexts: what a merchant says in mails is refused with the field
+// that is wrong.
+func TestP10BadMailTexts(t *testing.T) {
+	w := newWorld(t)
+	put := func(texts ...*orderv1.MailText) error {
+		_, err := w.operator.PutMerchant(t.Context(), &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
+			Id: "acme", Name: "Acme", MailFrom: "shop@acme.example", CustomerMails: &orderv1.CustomerMails{Texts: texts},
+		}})
+		return err
+	}
+	const kind = orderv1.MailKind_MAIL_KIND_REMINDER
+	good := &orderv1.MailText{Kind: kind, Language: "de-AT", Subject: "{CUSTOMER} {ORDER}", Introduction: "a\n\nb {TOTAL} {2} { }", Closing: "{SHOP}"}
+	for field, bad := range map[string]*orderv1.MailText{
+		"texts[1].kind":         {Subject: "a"},
+		"texts[1].language":     {Kind: kind, Language: "deutsch!", Subject: "a"},
+		"texts[1]":              {Kind: kind, Language: "DE-at", Subject: "a"},
+		"texts[1].subject":      {Kind: kind, Subject: "a\nb"},
+		"texts[1].introduction": {Kind: kind, Introduction: "Dear {NAME}"},
+		"texts[1].closing":      {Kind: kind, Closing: strings.Repeat("ä", 2001)},
+	} {
+		if err := put(good, bad); fault.KindOf(err) != fault.KindInvalid || !slices.Contains(fields(err), "merchant.customer_mails."+field) {
+			t.Errorf("%v: %v (fields %v)", bad, err, fields(err))
+		}
+	}
+	for _, bad := range [][]*orderv1.MailText{{{Kind: kind}}, {{Kind: kind, Introduction: "a\x00"}}, {{Kind: 99, Subject: "a"}}, make([]*orderv1.MailText, 21)} {
+		if err := put(bad...); fault.KindOf(err) != fault.KindInvalid {
+			t.Errorf("%v: %v", bad, err)
+		}
+	}
+	if err := put(good, &orderv1.MailText{Kind: kind, Closing: strings.Repeat("ä", 2000)}, &orderv1.MailText{Kind: 1, Language: "de-AT", Subject: "a"}); err != nil {
 		t.Error(err)
 	}
 }

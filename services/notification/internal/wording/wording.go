@@ -6,6 +6,7 @@ package wording
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -86,6 +87,8 @@ func Compose(kind letter.Kind, o *orderv1.Order, m *orderv1.Merchant, t *Transfe
 	if err != nil {
 		return mail.Message{}, err
 	}
+	locale := cmp.Or(o.GetCustomer().GetLocale(), l.Tag())
+	subject = c.personalize(kind, own(m.GetCustomerMails().GetTexts(), kind, locale), o, subject)
 	c.bill(o)
 	var html bytes.Buffer
 	if err := letterHTML.Execute(&html, c); err != nil {
@@ -158,15 +161,21 @@ func (c *content) say(kind letter.Kind, o *orderv1.Order, t *Transfer) (subject 
 	return "", fmt.Errorf("no words for a letter of the kind %q", kind)
 }
 
+func reserved(o *orderv1.Order) bool {
+	return o.GetPaymentState() == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED
+}
+
+func free(o *orderv1.Order) bool { return o.GetTotal().GetMinor() == 0 }
+
 // receipt tells money that has come from money that is only reserved, and from
 // nothing to pay.
 func (c *content) receipt(o *orderv1.Order) (subject string) {
 	c.Button = c.T("receipt.button")
 	switch {
-	case o.GetPaymentState() == orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED:
+	case reserved(o):
 		c.Title, c.Lead = c.T("receipt.title_reserved"), c.T("receipt.lead_reserved")
 		subject = c.T("receipt.subject_reserved", c.Shop)
-	case o.GetTotal().GetMinor() == 0:
+	case free(o):
 		c.Title, c.Lead = c.T("receipt.title_free"), c.T("receipt.lead_free")
 		subject = c.T("receipt.subject_free", c.Shop)
 	default:

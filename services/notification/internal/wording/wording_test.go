@@ -149,6 +149,11 @@ func TestHostileNames(t *testing.T) {
 				c := o.GetCustomer()
 				c.Name, c.Company, c.VatId, c.Address, o.Reference, o.DiscountCode = evil, evil, evil, evil, evil, evil
 				o.Lines[0].Name, m.Name, m.Storefront.Seller = evil, evil, evil
+				for k := range orderv1.MailKind_name {
+					m.CustomerMails = &orderv1.CustomerMails{Texts: append(m.GetCustomerMails().GetTexts(), &orderv1.MailText{
+						Kind: orderv1.MailKind(k), Subject: evil + "{CUSTOMER}", Introduction: evil + "{CUSTOMER}", Closing: evil + "{SHOP}",
+					})}
+				}
 				got, err := Compose(kind, o, m, &Transfer{Beneficiary: evil, Account: evil, Reference: "pay_1", Text: evil})
 				if err != nil {
 					t.Fatal(err)
@@ -223,6 +228,52 @@ func TestReceiptsSayWhatCame(t *testing.T) {
 		got, err := Compose(letter.Receipt, o, merchant(), nil)
 		if err != nil || !strings.Contains(got.Text, want) || (o != back) == strings.Contains(got.Text, "payment has arrived") {
 			t.Errorf("%s: %v\n%s", want, err, got.Text)
+		}
+	}
+}
+
+// TestOwnWords: the merchant's own words stand in the place of ours, filled in, in
+// the customer's language or for all; what they leave out is ours, and amount and
+// reference are there in any case.
+func TestOwnWords(t *testing.T) {
+	texts := []*orderv1.MailText{
+		{Kind: orderv1.MailKind_MAIL_KIND_INSTRUCTIONS, Language: "de", Subject: "Servus {CUSTOMER}: {TOTAL}", Introduction: "Danke!\r\n\r\n\r\nBitte {TOTAL}\nan {SHOP} für {ORDER}.", Closing: "Dein {SHOP}"},
+		{Kind: orderv1.MailKind_MAIL_KIND_INSTRUCTIONS, Language: "pt-BR", Closing: "Obrigado"},
+		{Kind: orderv1.MailKind_MAIL_KIND_INSTRUCTIONS, Introduction: "To {CUSTOMER}."},
+		{Kind: orderv1.MailKind_MAIL_KIND_RECEIPT, Subject: "Paid", Introduction: "It came.", Closing: "Bye"},
+	}
+	for locale, want := range map[string][]string{
+		"de":    {"Servus Ada Lovelace: 2.024,20 €", "Danke!\n\nBitte 2.024,20\u00a0€\nan Acme Software für ord_0192f7c1d2e37a4b8c9d0e1f2a3b4c5d.", "Dein Acme Software"},
+		"de-AT": {"Servus Ada Lovelace: 2.024,20 €", "Danke!", "Dein Acme Software"},
+		"pt-BR": {"How to pay your order at Acme Software", "We have received your order.", "Obrigado"},
+		"en":    {"How to pay your order at Acme Software", "To Ada Lovelace.", "You get an e-mail then."},
+		"":      {"How to pay your order at Acme Software", "To Ada Lovelace.", "You get an e-mail then."},
+		"nl":    {"How to pay your order at Acme Software", "To Ada Lovelace.", "You get an e-mail then."},
+	} {
+		m := merchant()
+		m.CustomerMails = &orderv1.CustomerMails{Texts: texts}
+		got, err := Compose(letter.Instructions, order(letter.Instructions, locale), m, transfer)
+		if err != nil || got.Subject != want[0] {
+			t.Errorf("%q: %v, subject %q", locale, err, got.Subject)
+		}
+		for _, words := range append(want[1:], transfer.Reference, transfer.Account) {
+			if !strings.Contains(got.Text, words) || !strings.Contains(visible(t, got.HTML), strings.Join(strings.Fields(words), " ")) {
+				t.Errorf("%q: no %q in\n%s\n%s", locale, words, got.Text, got.HTML)
+			}
+		}
+		sent(t, got)
+	}
+
+	m := merchant()
+	m.CustomerMails = &orderv1.CustomerMails{Texts: texts}
+	reserved := order(letter.Receipt, "en")
+	reserved.PaymentState = orderv1.PaymentState_PAYMENT_STATE_AUTHORIZED
+	free := order(letter.Receipt, "en")
+	free.Total = euros(0)
+	for name, o := range map[string]*orderv1.Order{"paid": order(letter.Receipt, "en"), "reserved": reserved, "free": free} {
+		got, err := Compose(letter.Receipt, o, m, nil)
+		if own := name == "paid"; err != nil || strings.Contains(got.Text, "It came.") != own || (got.Subject == "Paid") != own || !strings.Contains(got.Text, "Bye") {
+			t.Errorf("%s: %v, %q\n%s", name, err, got.Subject, got.Text)
 		}
 	}
 }

@@ -52,6 +52,13 @@ func text(v *fault.Validation, field, s string, least, most int) {
 	}
 }
 
+// lines checks a text that may have several lines.
+func lines(v *fault.Validation, field, s string, most int) {
+	v.Check(utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r != '\n' && r != '\r' && unicode.IsControl(r) }),
+		field, "must be lines of printable UTF-8")
+	v.Check(utf8.RuneCountInString(s) <= most, field, "must have at most %d characters, has %d", most, utf8.RuneCountInString(s))
+}
+
 func validateCreate(req *orderv1.CreateOrderRequest) error {
 	var v fault.Validation
 	text(&v, "idempotency_key", req.GetIdempotencyKey(), 1, 64)

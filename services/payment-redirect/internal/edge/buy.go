@@ -111,7 +111,9 @@ func (p *Pages) session(r *http.Request) (*docstore.Doc[session.Session], error)
 	if !token.MatchString(id) {
 		return nil, fault.NotFound("session")
 	}
-	doc, err := p.sessions.Get(r.Context(), id)
+	ctx, cancel := context.WithTimeout(r.Context(), lookupWait)
+	defer cancel()
+	doc, err := p.sessions.Get(ctx, id)
 	if err != nil {
 		return nil, missing(err, "session")
 	}

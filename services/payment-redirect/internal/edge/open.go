@@ -92,7 +92,7 @@ func whyAgain(l *words.Language, o *orderv1.Order, last *attempt.Attempt) (probl
 	case paymentv1.AttemptState_ATTEMPT_STATE_EXPIRED:
 		return l.Say("pay.retry_expired"), ""
 	case paymentv1.AttemptState_ATTEMPT_STATE_FAILED:
-		if why = o.GetPaymentProblem(); why == "" && last.Ended() {
+		if last.Ended() { // the provider's own words, if it has any; ours are said already
 			why = last.Problem()
 		}
 		return l.Say("pay.retry"), why

@@ -15,8 +15,13 @@ import (
 	"quittance/services/payment-redirect/internal/sessions"
 )
 
-// lookupWait is how long a page waits for other services and the store.
-const lookupWait = 5 * time.Second
+// lookupWait is how long a page waits for an answer of another service or the
+// store, pageWait for all of them: who looks at an empty screen for longer thinks
+// that something broke.
+const (
+	lookupWait = 5 * time.Second
+	pageWait   = 2 * lookupWait
+)
 
 // token is the form of the secret in customers' links.
 var token = regexp.MustCompile(`^[A-Za-z0-9_-]{16,100}$`)
@@ -51,16 +56,20 @@ func (p *Pages) Routes(mux *http.ServeMux) {
 	}
 	mux.HandleFunc("GET "+brandSheets+"{file}", p.brandSheet)
 	mux.HandleFunc("GET "+logos+"{file}", p.logo)
-	mux.HandleFunc("GET /checkout/{merchant}/{product}", p.checkoutLink)
-	mux.HandleFunc("GET /buy/{session}", p.buy)
-	mux.Handle("POST /buy/{session}", p.ours(p.change))
-	mux.HandleFunc("GET /pay/{token}", p.pay)
-	mux.Handle("POST /pay/{token}", p.ours(p.choose))
-	mux.HandleFunc("GET /pay/{token}/how/{attempt}", p.how)
-	mux.HandleFunc("GET /pay/{token}/start/{attempt}", p.start)
-	mux.HandleFunc("GET /orders/{token}", p.order)
-	mux.HandleFunc("GET /orders/{token}/receipt", p.receipt)
-	mux.Handle("POST /orders/{token}/resend", p.ours(p.resend))
+	for pattern, h := range map[string]http.Handler{
+		"GET /checkout/{merchant}/{product}": http.HandlerFunc(p.checkoutLink),
+		"GET /buy/{session}":                 http.HandlerFunc(p.buy),
+		"POST /buy/{session}":                p.ours(p.change),
+		"GET /pay/{token}":                   http.HandlerFunc(p.pay),
+		"POST /pay/{token}":                  p.ours(p.choose),
+		"GET /pay/{token}/how/{attempt}":     http.HandlerFunc(p.how),
+		"GET /pay/{token}/start/{attempt}":   http.HandlerFunc(p.start),
+		"GET /orders/{token}":                http.HandlerFunc(p.order),
+		"GET /orders/{token}/receipt":        http.HandlerFunc(p.receipt),
+		"POST /orders/{token}/resend":        p.ours(p.resend),
+	} {
+		mux.Handle(pattern, inTime(h))
+	}
 	mux.Handle("GET /orders/{token}/events", web.Live(http.HandlerFunc(p.events)))
 	mux.HandleFunc("GET /fulfillment", p.fulfill)
 	mux.Handle("POST /fulfillment", p.ours(p.fulfillBy))
@@ -72,6 +81,15 @@ func (p *Pages) Routes(mux *http.ServeMux) {
 		mux.Handle(verb+" /return/{attempt}", late(p.returned(false)))
 		mux.Handle(verb+" /return/{attempt}"+declined, late(p.returned(true)))
 	}
+}
+
+// inTime gives a page pageWait to be made.
+func inTime(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), pageWait)
+		defer cancel()
+		h.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // ours takes forms of our own pages only: browsers say where a form is from.

@@ -345,7 +345,10 @@ type CustomerMails struct {
 	// tells: how long after the order was created, at most 5 times, at least an hour
 	// apart and within 89 days. Empty: after 3 and 10 days. Counts for orders
 	// created from then on.
-	Reminders     []*durationpb.Duration `protobuf:"bytes,2,rep,name=reminders,proto3" json:"reminders,omitempty"`
+	Reminders []*durationpb.Duration `protobuf:"bytes,2,rep,name=reminders,proto3" json:"reminders,omitempty"`
+	// The merchant's own words in these mails: at most 20 entries, one for each
+	// kind and language.
+	Texts         []*MailText `protobuf:"bytes,3,rep,name=texts,proto3" json:"texts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -394,6 +397,100 @@ func (x *CustomerMails) GetReminders() []*durationpb.Duration {
 	return nil
 }
 
+func (x *CustomerMails) GetTexts() []*MailText {
+	if x != nil {
+		return x.Texts
+	}
+	return nil
+}
+
+// MailText is what a merchant says in mails of a kind. In all of it {ORDER},
+// {CUSTOMER}, {TOTAL} and {SHOP} are replaced, and nothing else may look like
+// these; it is text, so that markup is shown as it is. What is empty is ours.
+type MailText struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  MailKind               `protobuf:"varint,1,opt,name=kind,proto3,enum=quittance.order.v1.MailKind" json:"kind,omitempty"`
+	// Language of the text as BCP 47, such as "de", for orders of such a locale;
+	// empty: for all orders that no other entry of the kind is for.
+	Language string `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
+	// At most 200 characters.
+	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	// In the place of our sentences below the salutation: at most 2,000 characters.
+	// Where the money is only reserved, or there is nothing to pay, the receipt's
+	// subject and introduction are ours.
+	Introduction string `protobuf:"bytes,4,opt,name=introduction,proto3" json:"introduction,omitempty"`
+	// In the place of our sentences above what was ordered: at most 2,000
+	// characters.
+	Closing       string `protobuf:"bytes,5,opt,name=closing,proto3" json:"closing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailText) Reset() {
+	*x = MailText{}
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailText) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailText) ProtoMessage() {}
+
+func (x *MailText) ProtoReflect() protoreflect.Message {
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailText.ProtoReflect.Descriptor instead.
+func (*MailText) Descriptor() ([]byte, []int) {
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *MailText) GetKind() MailKind {
+	if x != nil {
+		return x.Kind
+	}
+	return MailKind_MAIL_KIND_UNSPECIFIED
+}
+
+func (x *MailText) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *MailText) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *MailText) GetIntroduction() string {
+	if x != nil {
+		return x.Introduction
+	}
+	return ""
+}
+
+func (x *MailText) GetClosing() string {
+	if x != nil {
+		return x.Closing
+	}
+	return ""
+}
+
 // ShopPolicy is how a shop wants its orders to be treated.
 type ShopPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -415,7 +512,7 @@ type ShopPolicy struct {
 
 func (x *ShopPolicy) Reset() {
 	*x = ShopPolicy{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +524,7 @@ func (x *ShopPolicy) String() string {
 func (*ShopPolicy) ProtoMessage() {}
 
 func (x *ShopPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[3]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +537,7 @@ func (x *ShopPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShopPolicy.ProtoReflect.Descriptor instead.
 func (*ShopPolicy) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{3}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ShopPolicy) GetCancelOnFailure() bool {
@@ -478,7 +575,7 @@ type ReturnSigning struct {
 
 func (x *ReturnSigning) Reset() {
 	*x = ReturnSigning{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +587,7 @@ func (x *ReturnSigning) String() string {
 func (*ReturnSigning) ProtoMessage() {}
 
 func (x *ReturnSigning) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[4]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +600,7 @@ func (x *ReturnSigning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReturnSigning.ProtoReflect.Descriptor instead.
 func (*ReturnSigning) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{4}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ReturnSigning) GetGeneration() int64 {
@@ -528,7 +625,7 @@ type GetReturnKeyRequest struct {
 
 func (x *GetReturnKeyRequest) Reset() {
 	*x = GetReturnKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +637,7 @@ func (x *GetReturnKeyRequest) String() string {
 func (*GetReturnKeyRequest) ProtoMessage() {}
 
 func (x *GetReturnKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[5]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +650,7 @@ func (x *GetReturnKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReturnKeyRequest.ProtoReflect.Descriptor instead.
 func (*GetReturnKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{5}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
 }
 
 type RotateReturnKeyRequest struct {
@@ -567,7 +664,7 @@ type RotateReturnKeyRequest struct {
 
 func (x *RotateReturnKeyRequest) Reset() {
 	*x = RotateReturnKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +676,7 @@ func (x *RotateReturnKeyRequest) String() string {
 func (*RotateReturnKeyRequest) ProtoMessage() {}
 
 func (x *RotateReturnKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[6]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +689,7 @@ func (x *RotateReturnKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateReturnKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateReturnKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{6}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RotateReturnKeyRequest) GetOverlap() *durationpb.Duration {
@@ -616,7 +713,7 @@ type ReturnKey struct {
 
 func (x *ReturnKey) Reset() {
 	*x = ReturnKey{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +725,7 @@ func (x *ReturnKey) String() string {
 func (*ReturnKey) ProtoMessage() {}
 
 func (x *ReturnKey) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[7]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +738,7 @@ func (x *ReturnKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReturnKey.ProtoReflect.Descriptor instead.
 func (*ReturnKey) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{7}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReturnKey) GetKey() string {
@@ -674,7 +771,7 @@ type PutMerchantRequest struct {
 
 func (x *PutMerchantRequest) Reset() {
 	*x = PutMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -686,7 +783,7 @@ func (x *PutMerchantRequest) String() string {
 func (*PutMerchantRequest) ProtoMessage() {}
 
 func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[8]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -699,7 +796,7 @@ func (x *PutMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutMerchantRequest.ProtoReflect.Descriptor instead.
 func (*PutMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{8}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PutMerchantRequest) GetMerchant() *Merchant {
@@ -718,7 +815,7 @@ type GetMerchantRequest struct {
 
 func (x *GetMerchantRequest) Reset() {
 	*x = GetMerchantRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +827,7 @@ func (x *GetMerchantRequest) String() string {
 func (*GetMerchantRequest) ProtoMessage() {}
 
 func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[9]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +840,7 @@ func (x *GetMerchantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMerchantRequest.ProtoReflect.Descriptor instead.
 func (*GetMerchantRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{9}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetMerchantRequest) GetMerchantId() string {
@@ -764,7 +861,7 @@ type RotateAPIKeyRequest struct {
 
 func (x *RotateAPIKeyRequest) Reset() {
 	*x = RotateAPIKeyRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +873,7 @@ func (x *RotateAPIKeyRequest) String() string {
 func (*RotateAPIKeyRequest) ProtoMessage() {}
 
 func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[10]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +886,7 @@ func (x *RotateAPIKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyRequest.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{10}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RotateAPIKeyRequest) GetMerchantId() string {
@@ -815,7 +912,7 @@ type RotateAPIKeyResponse struct {
 
 func (x *RotateAPIKeyResponse) Reset() {
 	*x = RotateAPIKeyResponse{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +924,7 @@ func (x *RotateAPIKeyResponse) String() string {
 func (*RotateAPIKeyResponse) ProtoMessage() {}
 
 func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[11]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +937,7 @@ func (x *RotateAPIKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateAPIKeyResponse.ProtoReflect.Descriptor instead.
 func (*RotateAPIKeyResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{11}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RotateAPIKeyResponse) GetApiKey() string {
@@ -869,7 +966,7 @@ type ProviderAccount struct {
 
 func (x *ProviderAccount) Reset() {
 	*x = ProviderAccount{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +978,7 @@ func (x *ProviderAccount) String() string {
 func (*ProviderAccount) ProtoMessage() {}
 
 func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[12]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +991,7 @@ func (x *ProviderAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProviderAccount.ProtoReflect.Descriptor instead.
 func (*ProviderAccount) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{12}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProviderAccount) GetId() string {
@@ -953,7 +1050,7 @@ type PutProviderAccountRequest struct {
 
 func (x *PutProviderAccountRequest) Reset() {
 	*x = PutProviderAccountRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1062,7 @@ func (x *PutProviderAccountRequest) String() string {
 func (*PutProviderAccountRequest) ProtoMessage() {}
 
 func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[13]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1075,7 @@ func (x *PutProviderAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProviderAccountRequest.ProtoReflect.Descriptor instead.
 func (*PutProviderAccountRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{13}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PutProviderAccountRequest) GetAccount() *ProviderAccount {
@@ -1010,7 +1107,7 @@ type ResealSecretsRequest struct {
 
 func (x *ResealSecretsRequest) Reset() {
 	*x = ResealSecretsRequest{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1022,7 +1119,7 @@ func (x *ResealSecretsRequest) String() string {
 func (*ResealSecretsRequest) ProtoMessage() {}
 
 func (x *ResealSecretsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[14]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1035,7 +1132,7 @@ func (x *ResealSecretsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealSecretsRequest.ProtoReflect.Descriptor instead.
 func (*ResealSecretsRequest) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{14}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{15}
 }
 
 type ResealSecretsResponse struct {
@@ -1048,7 +1145,7 @@ type ResealSecretsResponse struct {
 
 func (x *ResealSecretsResponse) Reset() {
 	*x = ResealSecretsResponse{}
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[15]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1157,7 @@ func (x *ResealSecretsResponse) String() string {
 func (*ResealSecretsResponse) ProtoMessage() {}
 
 func (x *ResealSecretsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quittance_order_v1_merchant_proto_msgTypes[15]
+	mi := &file_quittance_order_v1_merchant_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1170,7 @@ func (x *ResealSecretsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResealSecretsResponse.ProtoReflect.Descriptor instead.
 func (*ResealSecretsResponse) Descriptor() ([]byte, []int) {
-	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{15}
+	return file_quittance_order_v1_merchant_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ResealSecretsResponse) GetAccounts() int64 {
@@ -1113,10 +1210,17 @@ const file_quittance_order_v1_merchant_proto_rawDesc = "" +
 	"\rterms_version\x18\x06 \x01(\tR\ftermsVersion\x12#\n" +
 	"\rsupport_email\x18\a \x01(\tR\fsupportEmail\x12#\n" +
 	"\rshow_licenses\x18\b \x01(\bR\fshowLicenses\x12*\n" +
-	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"x\n" +
+	"\x11signed_links_only\x18\t \x01(\bR\x0fsignedLinksOnly\"\xac\x01\n" +
 	"\rCustomerMails\x12.\n" +
 	"\x03off\x18\x01 \x03(\x0e2\x1c.quittance.order.v1.MailKindR\x03off\x127\n" +
-	"\treminders\x18\x02 \x03(\v2\x19.google.protobuf.DurationR\treminders\"\x95\x01\n" +
+	"\treminders\x18\x02 \x03(\v2\x19.google.protobuf.DurationR\treminders\x122\n" +
+	"\x05texts\x18\x03 \x03(\v2\x1c.quittance.order.v1.MailTextR\x05texts\"\xb0\x01\n" +
+	"\bMailText\x120\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1c.quittance.order.v1.MailKindR\x04kind\x12\x1a\n" +
+	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\x12\"\n" +
+	"\fintroduction\x18\x04 \x01(\tR\fintroduction\x12\x18\n" +
+	"\aclosing\x18\x05 \x01(\tR\aclosing\"\x95\x01\n" +
 	"\n" +
 	"ShopPolicy\x12*\n" +
 	"\x11cancel_on_failure\x18\x01 \x01(\bR\x0fcancelOnFailure\x12\x1f\n" +
@@ -1198,66 +1302,69 @@ func file_quittance_order_v1_merchant_proto_rawDescGZIP() []byte {
 }
 
 var file_quittance_order_v1_merchant_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_quittance_order_v1_merchant_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_quittance_order_v1_merchant_proto_goTypes = []any{
 	(MailKind)(0),                     // 0: quittance.order.v1.MailKind
 	(*Merchant)(nil),                  // 1: quittance.order.v1.Merchant
 	(*Storefront)(nil),                // 2: quittance.order.v1.Storefront
 	(*CustomerMails)(nil),             // 3: quittance.order.v1.CustomerMails
-	(*ShopPolicy)(nil),                // 4: quittance.order.v1.ShopPolicy
-	(*ReturnSigning)(nil),             // 5: quittance.order.v1.ReturnSigning
-	(*GetReturnKeyRequest)(nil),       // 6: quittance.order.v1.GetReturnKeyRequest
-	(*RotateReturnKeyRequest)(nil),    // 7: quittance.order.v1.RotateReturnKeyRequest
-	(*ReturnKey)(nil),                 // 8: quittance.order.v1.ReturnKey
-	(*PutMerchantRequest)(nil),        // 9: quittance.order.v1.PutMerchantRequest
-	(*GetMerchantRequest)(nil),        // 10: quittance.order.v1.GetMerchantRequest
-	(*RotateAPIKeyRequest)(nil),       // 11: quittance.order.v1.RotateAPIKeyRequest
-	(*RotateAPIKeyResponse)(nil),      // 12: quittance.order.v1.RotateAPIKeyResponse
-	(*ProviderAccount)(nil),           // 13: quittance.order.v1.ProviderAccount
-	(*PutProviderAccountRequest)(nil), // 14: quittance.order.v1.PutProviderAccountRequest
-	(*ResealSecretsRequest)(nil),      // 15: quittance.order.v1.ResealSecretsRequest
-	(*ResealSecretsResponse)(nil),     // 16: quittance.order.v1.ResealSecretsResponse
-	nil,                               // 17: quittance.order.v1.ProviderAccount.SettingsEntry
-	nil,                               // 18: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	(*durationpb.Duration)(nil),       // 19: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),     // 20: google.protobuf.Timestamp
+	(*MailText)(nil),                  // 4: quittance.order.v1.MailText
+	(*ShopPolicy)(nil),                // 5: quittance.order.v1.ShopPolicy
+	(*ReturnSigning)(nil),             // 6: quittance.order.v1.ReturnSigning
+	(*GetReturnKeyRequest)(nil),       // 7: quittance.order.v1.GetReturnKeyRequest
+	(*RotateReturnKeyRequest)(nil),    // 8: quittance.order.v1.RotateReturnKeyRequest
+	(*ReturnKey)(nil),                 // 9: quittance.order.v1.ReturnKey
+	(*PutMerchantRequest)(nil),        // 10: quittance.order.v1.PutMerchantRequest
+	(*GetMerchantRequest)(nil),        // 11: quittance.order.v1.GetMerchantRequest
+	(*RotateAPIKeyRequest)(nil),       // 12: quittance.order.v1.RotateAPIKeyRequest
+	(*RotateAPIKeyResponse)(nil),      // 13: quittance.order.v1.RotateAPIKeyResponse
+	(*ProviderAccount)(nil),           // 14: quittance.order.v1.ProviderAccount
+	(*PutProviderAccountRequest)(nil), // 15: quittance.order.v1.PutProviderAccountRequest
+	(*ResealSecretsRequest)(nil),      // 16: quittance.order.v1.ResealSecretsRequest
+	(*ResealSecretsResponse)(nil),     // 17: quittance.order.v1.ResealSecretsResponse
+	nil,                               // 18: quittance.order.v1.ProviderAccount.SettingsEntry
+	nil,                               // 19: quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	(*durationpb.Duration)(nil),       // 20: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),     // 21: google.protobuf.Timestamp
 }
 var file_quittance_order_v1_merchant_proto_depIdxs = []int32{
-	5,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
-	4,  // 1: quittance.order.v1.Merchant.policy:type_name -> quittance.order.v1.ShopPolicy
+	6,  // 0: quittance.order.v1.Merchant.return_signing:type_name -> quittance.order.v1.ReturnSigning
+	5,  // 1: quittance.order.v1.Merchant.policy:type_name -> quittance.order.v1.ShopPolicy
 	2,  // 2: quittance.order.v1.Merchant.storefront:type_name -> quittance.order.v1.Storefront
 	3,  // 3: quittance.order.v1.Merchant.customer_mails:type_name -> quittance.order.v1.CustomerMails
 	0,  // 4: quittance.order.v1.CustomerMails.off:type_name -> quittance.order.v1.MailKind
-	19, // 5: quittance.order.v1.CustomerMails.reminders:type_name -> google.protobuf.Duration
-	19, // 6: quittance.order.v1.ShopPolicy.erase_after:type_name -> google.protobuf.Duration
-	20, // 7: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
-	19, // 8: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
-	20, // 9: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
-	1,  // 10: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
-	19, // 11: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
-	17, // 12: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
-	13, // 13: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
-	18, // 14: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
-	19, // 15: quittance.order.v1.PutProviderAccountRequest.overlap:type_name -> google.protobuf.Duration
-	9,  // 16: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
-	10, // 17: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
-	11, // 18: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
-	14, // 19: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
-	15, // 20: quittance.order.v1.MerchantService.ResealSecrets:input_type -> quittance.order.v1.ResealSecretsRequest
-	6,  // 21: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
-	7,  // 22: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
-	1,  // 23: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
-	1,  // 24: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
-	12, // 25: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
-	13, // 26: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
-	16, // 27: quittance.order.v1.MerchantService.ResealSecrets:output_type -> quittance.order.v1.ResealSecretsResponse
-	8,  // 28: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
-	8,  // 29: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	20, // 5: quittance.order.v1.CustomerMails.reminders:type_name -> google.protobuf.Duration
+	4,  // 6: quittance.order.v1.CustomerMails.texts:type_name -> quittance.order.v1.MailText
+	0,  // 7: quittance.order.v1.MailText.kind:type_name -> quittance.order.v1.MailKind
+	20, // 8: quittance.order.v1.ShopPolicy.erase_after:type_name -> google.protobuf.Duration
+	21, // 9: quittance.order.v1.ReturnSigning.previous_expire_time:type_name -> google.protobuf.Timestamp
+	20, // 10: quittance.order.v1.RotateReturnKeyRequest.overlap:type_name -> google.protobuf.Duration
+	21, // 11: quittance.order.v1.ReturnKey.previous_expire_time:type_name -> google.protobuf.Timestamp
+	1,  // 12: quittance.order.v1.PutMerchantRequest.merchant:type_name -> quittance.order.v1.Merchant
+	20, // 13: quittance.order.v1.RotateAPIKeyRequest.overlap:type_name -> google.protobuf.Duration
+	18, // 14: quittance.order.v1.ProviderAccount.settings:type_name -> quittance.order.v1.ProviderAccount.SettingsEntry
+	14, // 15: quittance.order.v1.PutProviderAccountRequest.account:type_name -> quittance.order.v1.ProviderAccount
+	19, // 16: quittance.order.v1.PutProviderAccountRequest.secrets:type_name -> quittance.order.v1.PutProviderAccountRequest.SecretsEntry
+	20, // 17: quittance.order.v1.PutProviderAccountRequest.overlap:type_name -> google.protobuf.Duration
+	10, // 18: quittance.order.v1.MerchantService.PutMerchant:input_type -> quittance.order.v1.PutMerchantRequest
+	11, // 19: quittance.order.v1.MerchantService.GetMerchant:input_type -> quittance.order.v1.GetMerchantRequest
+	12, // 20: quittance.order.v1.MerchantService.RotateAPIKey:input_type -> quittance.order.v1.RotateAPIKeyRequest
+	15, // 21: quittance.order.v1.MerchantService.PutProviderAccount:input_type -> quittance.order.v1.PutProviderAccountRequest
+	16, // 22: quittance.order.v1.MerchantService.ResealSecrets:input_type -> quittance.order.v1.ResealSecretsRequest
+	7,  // 23: quittance.order.v1.ShopService.GetReturnKey:input_type -> quittance.order.v1.GetReturnKeyRequest
+	8,  // 24: quittance.order.v1.ShopService.RotateReturnKey:input_type -> quittance.order.v1.RotateReturnKeyRequest
+	1,  // 25: quittance.order.v1.MerchantService.PutMerchant:output_type -> quittance.order.v1.Merchant
+	1,  // 26: quittance.order.v1.MerchantService.GetMerchant:output_type -> quittance.order.v1.Merchant
+	13, // 27: quittance.order.v1.MerchantService.RotateAPIKey:output_type -> quittance.order.v1.RotateAPIKeyResponse
+	14, // 28: quittance.order.v1.MerchantService.PutProviderAccount:output_type -> quittance.order.v1.ProviderAccount
+	17, // 29: quittance.order.v1.MerchantService.ResealSecrets:output_type -> quittance.order.v1.ResealSecretsResponse
+	9,  // 30: quittance.order.v1.ShopService.GetReturnKey:output_type -> quittance.order.v1.ReturnKey
+	9,  // 31: quittance.order.v1.ShopService.RotateReturnKey:output_type -> quittance.order.v1.ReturnKey
+	25, // [25:32] is the sub-list for method output_type
+	18, // [18:25] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_quittance_order_v1_merchant_proto_init() }
@@ -1271,7 +1378,7 @@ func file_quittance_order_v1_merchant_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quittance_order_v1_merchant_proto_rawDesc), len(file_quittance_order_v1_merchant_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
