@@ -26,7 +26,8 @@ import (
 	"quittance/pkg/money"
 )
 
-// Keys that every catalogue has: how the language calls itself, and its formats.
+// Keys that every catalogue has: how the language calls itself, and, unless it has
+// texts without amounts and dates only, its formats.
 const (
 	// KeyName is the language's own name.
 	KeyName = "language.name"
@@ -111,10 +112,15 @@ func parse(files fs.FS, name string) (*Language, error) {
 	if err := json.Unmarshal(raw, &l.texts); err != nil {
 		return nil, err
 	}
-	for _, key := range []string{KeyName, KeyMoney, KeyDate, KeyTime, KeyMonths} {
-		if l.texts[key] == "" {
-			return nil, fmt.Errorf("%s is missing", key)
-		}
+	formats := []string{KeyMoney, KeyDate, KeyTime, KeyMonths}
+	lacks := func(key string) bool { return l.texts[key] == "" }
+	switch i := slices.IndexFunc(formats, lacks); {
+	case lacks(KeyName):
+		return nil, fmt.Errorf("%s is missing", KeyName)
+	case i >= 0 && slices.ContainsFunc(formats, l.Has):
+		return nil, fmt.Errorf("%s is missing", formats[i])
+	case i >= 0:
+		return l, nil
 	}
 	if l.months = strings.Split(l.texts[KeyMonths], "|"); len(l.months) != 12 {
 		return nil, errors.New("format.months must have 12 names")

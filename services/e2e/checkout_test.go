@@ -168,6 +168,32 @@ func TestS11FailedThenPaidInTheBrowser(t *testing.T) {
 	})
 }
 
+// TestS11CanceledInTheBrowser: a customer is refused an invoice, and reads the
+// provider's reason; begins again and gives up on the provider's page, and reads
+// that; nothing is lost, and they pay by card.
+func TestS11CanceledInTheBrowser(t *testing.T) {
+	w := start(t, setup{})
+	w.everywhere(t, func(v *visitor) {
+		o := v.homeless(item("notepad", 1))
+		byInvoice := func(action string) {
+			v.opens(o.GetPayUrl())
+			v.clicks(`input[value^="demo-invoice"]`)
+			v.clicks("main form button")
+			v.clicks(`button[value="` + action + `"]`)
+		}
+		byInvoice("decline")
+		v.reads("The last payment did not go through. You have not been charged for it.", "credit denied")
+		byInvoice("cancel")
+		v.reads("You canceled the last payment. You can try again or choose another way to pay.")
+		v.untouched(o.GetId())
+		v.clicks("main a.button")
+		v.reads("Pay your order", "You canceled the last payment.")
+		v.paysByCard()
+		v.reads("Your order is complete")
+		v.readsKeys(o.GetId())
+	})
+}
+
 // TestS9UnknownInTheBrowser: the provider tells nobody whether the customer has
 // paid. The page says so and not that it is paid, until the answer is there.
 func TestS9UnknownInTheBrowser(t *testing.T) {

@@ -92,12 +92,13 @@ func gallery(t *testing.T, w *world) map[string]string {
 
 // TestPagesOfEveryKind: each page on phone and desktop, light and dark, in both
 // languages, fits its screen, weighs little, loads nothing from elsewhere and
-// passes axe. QUITTANCE_TEST_SCREENSHOTS names a directory for pictures of all.
+// passes axe; what is to be printed looks like it. QUITTANCE_TEST_SCREENSHOTS names a directory for pictures of all.
 func TestPagesOfEveryKind(t *testing.T) {
 	ctx := browserFor(t, 8*patience)
 	w := start(t, setup{})
 	axe := axeSource(t)
-	for name, address := range gallery(t, w) {
+	pages := gallery(t, w)
+	for name, address := range pages {
 		for _, s := range screens {
 			for _, lang := range []string{"en", "de"} {
 				s.on(ctx, t)
@@ -109,6 +110,35 @@ func TestPagesOfEveryKind(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range []string{"receipt", "confirmation", "how-to-pay"} {
+		printed(ctx, t, name, pages[name])
+	}
+}
+
+// printed looks at a page as a printer gets it from a dark screen: black on white,
+// and nothing that only a screen can use.
+func printed(ctx context.Context, t *testing.T, name, address string) {
+	t.Helper()
+	screens[3].on(ctx, t)
+	do(ctx, t, name, chromedp.Navigate(address))
+	do(ctx, t, "print "+name, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: screens[3].scheme}},
+		})
+		return err
+	}))
+	sheet := do(ctx, t, "look at the sheet", chromedp.Evaluate[struct {
+		Back, Text, Says string
+		Useless          []string
+	}](`(() => {
+		const look = getComputedStyle(document.body);
+		const shown = [...document.querySelectorAll("button, .button, form, footer, nav")].filter(e => e.getClientRects().length > 0);
+		return {Back: look.backgroundColor, Text: look.color, Says: document.body.innerText, Useless: shown.map(e => e.outerHTML.slice(0, 200))};
+	})()`))
+	if sheet.Back != "rgb(255, 255, 255)" || sheet.Text != "rgb(0, 0, 0)" || len(sheet.Useless) > 0 || !strings.Contains(sheet.Says, "€") {
+		t.Errorf("%s is printed as %+v", name, sheet)
+	}
+	shot(ctx, t, name+"-printed")
 }
 
 // TestMailsInTheBrowser: each kind of mail, in both languages, fits a phone and a

@@ -1,17 +1,19 @@
 package delivery
 
 import (
+	"embed"
 	"html"
 	"strings"
 
+	"quittance/pkg/words"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
 
-// Default texts of a mail.
-const (
-	licenseText = "Thank you for your order {ORDER}.\n\nYour licence of {PRODUCT}:\n\n{KEY}\n"
-	plainText   = "Thank you for your order {ORDER}.\n\n{PRODUCT} is ready for you.\n"
-)
+//go:embed words/*.json
+var wordFiles embed.FS
+
+// catalogues hold the mails of products that have no text of their merchant's.
+var catalogues = words.MustParse(wordFiles, "words", "en")
 
 // Template is a merchant's own mail of a product; what is empty is left to the
 // defaults.
@@ -25,19 +27,20 @@ type Content struct {
 }
 
 // Compose writes a mail. A template that forgets the keys gets them at its end.
-// Without a template the text counts that the order brought.
+// Without a template the text counts that the order brought, and without that
+// ours in the customer's language.
 func (d *Delivery) Compose(m Letter, t Template, keys []string) Content {
-	l := d.line(m.Line)
+	l, ours := d.line(m.Line), catalogues.Choose(d.Locale)
 	if t == (Template{}) {
 		t.Text = d.MailTexts[l.Product]
 	}
 	switch l.Method {
 	case orderv1.DeliveryMethod_DELIVERY_METHOD_POOL, orderv1.DeliveryMethod_DELIVERY_METHOD_WEB_SERVICE:
-		t = withKeys(t)
+		t = withKeys(t, ours)
 	case orderv1.DeliveryMethod_DELIVERY_METHOD_MAIL, orderv1.DeliveryMethod_DELIVERY_METHOD_UNSPECIFIED:
-		t.Subject = or(t.Subject, "Your order of {PRODUCT}")
+		t.Subject = or(t.Subject, ours.Say("letter.ready_subject"))
 		if t.HTML == "" {
-			t.Text = or(t.Text, plainText)
+			t.Text = or(t.Text, ours.Say("letter.ready"))
 		}
 	}
 	values := []string{"{PRODUCT}", l.Name, "{ORDER}", d.Order, "{CUSTOMER}", or(d.Customer, d.Email)}
@@ -56,11 +59,11 @@ func (d *Delivery) Compose(m Letter, t Template, keys []string) Content {
 }
 
 // withKeys completes a template of a mail with licences.
-func withKeys(t Template) Template {
-	t.Subject = or(t.Subject, "Your licence of {PRODUCT}")
+func withKeys(t Template, ours *words.Language) Template {
+	t.Subject = or(t.Subject, ours.Say("letter.licence_subject"))
 	switch {
 	case t.Text == "":
-		t.Text = licenseText // also beside HTML: some readers see nothing else
+		t.Text = ours.Say("letter.licence") // also beside HTML: some readers see nothing else
 	case !strings.Contains(t.Text, "{KEY}"):
 		t.Text += "\n\n{KEY}\n"
 	}

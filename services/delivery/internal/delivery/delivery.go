@@ -54,6 +54,8 @@ type Delivery struct {
 	Merchant string `json:"merchant"`
 	Email    string `json:"email"`
 	Customer string `json:"customer,omitempty"`
+	// Locale is the customer's, as the order tells it (BCP 47); empty: unknown.
+	Locale string `json:"locale,omitempty"`
 	// Erased: the customer is, and no more mails are sent.
 	Erased bool `json:"erased,omitempty"`
 	// MailTexts holds the merchant's texts by product, as they were when the
@@ -206,7 +208,7 @@ func New(fact *eventv1.OrderEvent, now time.Time) (*Delivery, error) {
 	}
 	d := &Delivery{
 		ID: ID(o.GetId()), Order: o.GetId(), Merchant: o.GetMerchantId(),
-		Email: o.GetCustomer().GetEmail(), Customer: o.GetCustomer().GetName(),
+		Email: o.GetCustomer().GetEmail(), Customer: o.GetCustomer().GetName(), Locale: o.GetCustomer().GetLocale(),
 		MailTexts: fact.GetMailTexts(), Created: now,
 	}
 	for i, ol := range o.GetLines() {

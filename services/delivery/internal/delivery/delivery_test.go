@@ -3,6 +3,7 @@ package delivery
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"quittance/pkg/event"
 	"quittance/pkg/id"
+	"quittance/pkg/words/wordstest"
 	eventv1 "quittance/proto/gen/go/quittance/event/v1"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 )
@@ -260,6 +262,16 @@ func TestCompose(t *testing.T) {
 			t.Errorf("line %d: %+v", i+1, got)
 		}
 	}
+	d.Locale = "de-AT"
+	for line, want := range map[int]Content{
+		3: {Subject: "Ihre Lizenz für The none", Text: "Vielen Dank für Ihre Bestellung ord_1.\n\nIhre Lizenz für The none:\n\nK4\n"},
+		5: {Subject: "Ihre Bestellung: The info", Text: "Vielen Dank für Ihre Bestellung ord_1.\n\nThe info steht für Sie bereit.\n"},
+	} {
+		if got := d.Compose(Letter{Line: line}, Template{}, []string{"K4"}); got != want {
+			t.Errorf("in German, line %d: %+v", line, got)
+		}
+	}
+	d.Locale = "tlh"
 	d.Customer = "Carla"
 	if got := d.Compose(Letter{Line: 1}, Template{}, nil); got.Text != "Dear Carla: The tool, ord_1\n" {
 		t.Errorf("%q", got.Text)
@@ -274,6 +286,10 @@ func TestCompose(t *testing.T) {
 	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
+}
+
+func TestCataloguesAreComplete(t *testing.T) {
+	wordstest.Complete(t, catalogues, os.DirFS("."), "letter")
 }
 
 func TestMessageIDs(t *testing.T) {

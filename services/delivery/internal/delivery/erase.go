@@ -6,8 +6,8 @@ import "fmt"
 // stays. From then on nothing is mailed: whoever wanted a mail again is gone. It
 // reports whether that changed anything.
 func (d *Delivery) Erase() bool {
-	changed := !d.Erased || d.Email+d.Customer != ""
-	d.Erased, d.Email, d.Customer = true, "", ""
+	changed := !d.Erased || d.Email+d.Customer+d.Locale != ""
+	d.Erased, d.Email, d.Customer, d.Locale = true, "", "", ""
 	for i := range d.Lines {
 		if l := &d.Lines[i]; !l.Delivered.IsZero() && l.Resent < l.Resends {
 			l.Resent, l.MailTries, changed = l.Resends, 0, true
