@@ -94,6 +94,7 @@ func (w *world) open(ctx context.Context) (err error) {
 	demo, err := standalone.Seed(ctx, standalone.At(w.args.GRPC), operatorKey, w.dir, standalone.Seeding{
 		FlexPayURL: w.shop + "/flexpay", FlexPayShop: shopID, SignatureKey: signatureKey, RefundWindow: "24h",
 		WebhookURL: hookURL, ReturnURL: w.shop + "/shop",
+		Rate: "1000", // the default, ten a second, spares providers and would be all that there is to see
 	})
 	if err != nil {
 		return err

@@ -50,7 +50,10 @@ type Seeding struct {
 	CallbackURL string
 	// Ask are the pauses before the questions to a provider, separated by commas,
 	// as long as its answers aren't final; empty: the provider's.
-	Ask        string
+	Ask string
+	// Rate is how many calls a second go to the card provider at most; empty: the
+	// default of accounts.
+	Rate       string
 	WebhookURL string
 	ReturnURL  string
 }
@@ -135,6 +138,9 @@ func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, w
 	cards := map[string]string{
 		"shop_id": with.FlexPayShop, "base_url": with.FlexPayURL, "refund_window": with.RefundWindow, "status.pending": "PENDING",
 		"status.on_hold": "REVIEW", "status.failed": "DECLINED", "status.refunded": "REFUNDED", "status.charged_back": "CHARGEBACK",
+	}
+	if with.Rate != "" {
+		cards["status_rate"] = with.Rate
 	}
 	with.askOften(cards)
 	for _, req := range append([]*orderv1.PutProviderAccountRequest{{
