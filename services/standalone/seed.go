@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"google.golang.org/grpc"
 
+	"quittance/pkg/fault"
 	"quittance/pkg/rpc"
 	"quittance/pkg/seal"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
@@ -77,15 +79,8 @@ func Seed(ctx context.Context, at Addresses, operatorKey seal.Secret, dir string
 	}
 	defer operator.Close()
 	merchants := orderv1.NewMerchantServiceClient(operator)
-	if _, err := merchants.PutMerchant(ctx, &orderv1.PutMerchantRequest{Merchant: &orderv1.Merchant{
-		Id: DemoMerchant, Name: "Demo Software", MailFrom: "shop@demo.example", ReturnUrlAllowList: []string{with.ReturnURL},
-		Storefront: &orderv1.Storefront{
-			Color: "#0b6e5c", Seller: "Demo Software GmbH\nMusterstrasse 1\n10115 Berlin, Germany\nVAT number: DE000000000",
-			TermsUrl: with.ReturnURL + "/terms", PrivacyUrl: with.ReturnURL + "/privacy", TermsVersion: "2026-11",
-			SupportEmail: "help@demo.example", ShowLicenses: true,
-		},
-	}}); err != nil {
-		return Demo{}, fmt.Errorf("put merchant: %w", err)
+	if err := putMerchant(ctx, merchants, with); err != nil {
+		return Demo{}, err
 	}
 	key, err := demoKey(ctx, merchants, dir)
 	if err != nil {
@@ -115,6 +110,32 @@ func Seed(ctx context.Context, at Addresses, operatorKey seal.Secret, dir string
 	}
 	webhookSecret, err := recall(dir, "demo-webhook-secret")
 	return Demo{APIKey: seal.Secret(key), WebhookSecret: seal.Secret(webhookSecret)}, err
+}
+
+// putMerchant makes the merchant. One that is there keeps what somebody has made
+// of it; it only learns where its shop is now.
+func putMerchant(ctx context.Context, merchants orderv1.MerchantServiceClient, with Seeding) error {
+	m, err := merchants.GetMerchant(ctx, &orderv1.GetMerchantRequest{MerchantId: DemoMerchant})
+	switch {
+	case fault.KindOf(err) == fault.KindNotFound:
+		m = &orderv1.Merchant{
+			Id: DemoMerchant, Name: "Demo Software", MailFrom: "shop@demo.example",
+			Storefront: &orderv1.Storefront{
+				Color: "#0b6e5c", Seller: "Demo Software GmbH\nMusterstrasse 1\n10115 Berlin, Germany\nVAT number: DE000000000",
+				TermsUrl: with.ReturnURL + "/terms", PrivacyUrl: with.ReturnURL + "/privacy", TermsVersion: "2026-11",
+				SupportEmail: "help@demo.example", ShowLicenses: true,
+			},
+		}
+	case err != nil:
+		return fmt.Errorf("get merchant: %w", err)
+	case slices.Contains(m.GetReturnUrlAllowList(), with.ReturnURL):
+		return nil
+	}
+	m.ReturnUrlAllowList = append(m.ReturnUrlAllowList, with.ReturnURL)
+	if _, err := merchants.PutMerchant(ctx, &orderv1.PutMerchantRequest{Merchant: m}); err != nil {
+		return fmt.Errorf("put merchant: %w", err)
+	}
+	return nil
 }
 
 // demoKey recalls the merchant's API key, or has one made and keeps it.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/text/language"
+
 	"quittance/pkg/fault"
 	"quittance/pkg/id"
 	"quittance/pkg/money"
@@ -135,6 +137,17 @@ func (s *Shop) buy(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, order.GetPayUrl(), http.StatusSeeOther)
 }
 
+// localeOf is the language that the browser likes best, for pages and mails; empty
+// if it names none.
+func localeOf(r *http.Request) string {
+	tags, _, err := language.ParseAcceptLanguage(r.Header.Get("Accept-Language"))
+	if err != nil || len(tags) == 0 || tags[0].IsRoot() {
+		return ""
+	}
+	base, _ := tags[0].Base()
+	return base.String()
+}
+
 // orderRequest reads the form: basket, currency, email, and a quantity per product in q.<product>.
 func (s *Shop) orderRequest(r *http.Request) (*orderv1.CreateOrderRequest, error) {
 	if err := r.ParseForm(); err != nil {
@@ -144,7 +157,7 @@ func (s *Shop) orderRequest(r *http.Request) (*orderv1.CreateOrderRequest, error
 	req := &orderv1.CreateOrderRequest{
 		IdempotencyKey: basket,
 		Reference:      basket,
-		Customer:       &orderv1.Customer{Email: strings.TrimSpace(r.PostForm.Get("email"))},
+		Customer:       &orderv1.Customer{Email: strings.TrimSpace(r.PostForm.Get("email")), Locale: localeOf(r)},
 		Currency:       r.PostForm.Get("currency"),
 		ReturnUrl:      s.config.PublicURL + Prefix + "/return?" + url.Values{"basket": {basket}}.Encode(),
 	}
