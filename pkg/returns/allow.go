@@ -22,6 +22,10 @@ func Allowed(raw string, list []string) error {
 	if err != nil || !u.IsAbs() || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Fragment != "" {
 		return errors.New("must be an absolute http or https URL without credentials and fragment")
 	}
+	// Some servers read these as "/" and "/..".
+	if strings.Contains(u.Path, `\`) || strings.Contains(u.Path, "/..;") {
+		return errors.New("must not have a backslash or ..; in its path")
+	}
 	for _, entry := range list {
 		e, err := url.Parse(entry)
 		if err != nil || !strings.EqualFold(e.Scheme, u.Scheme) || !strings.EqualFold(e.Host, u.Host) {

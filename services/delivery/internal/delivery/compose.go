@@ -12,6 +12,9 @@ import (
 //go:embed words/*.json
 var wordFiles embed.FS
 
+// maxName bounds a customer's name in a mail, in characters.
+const maxName = 100
+
 // catalogues hold the mails of products that have no text of their merchant's.
 var catalogues = words.MustParse(wordFiles, "words", "en")
 
@@ -43,7 +46,7 @@ func (d *Delivery) Compose(m Letter, t Template, keys []string) Content {
 			t.Text = or(t.Text, ours.Say("letter.ready"))
 		}
 	}
-	values := []string{"{PRODUCT}", l.Name, "{ORDER}", d.Order, "{CUSTOMER}", or(d.Customer, d.Email)}
+	values := []string{"{PRODUCT}", l.Name, "{ORDER}", d.Order, "{CUSTOMER}", or(words.Name(d.Customer, maxName), d.Email)}
 	escaped := []string{"{KEY}", strings.ReplaceAll(html.EscapeString(strings.Join(keys, "\n")), "\n", "<br>\n")}
 	for i, v := range values {
 		if i%2 == 1 {

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"quittance/pkg/words"
 	orderv1 "quittance/proto/gen/go/quittance/order/v1"
 	"quittance/services/notification/internal/letter"
 )
@@ -40,7 +41,7 @@ func own(texts []*orderv1.MailText, kind letter.Kind, locale string) (rest *orde
 // gives the subject. Subject and introduction of a receipt are about money that has
 // come: where it has not, ours stay.
 func (c *content) personalize(kind letter.Kind, t *orderv1.MailText, o *orderv1.Order, subject string) string {
-	customer := clean(o.GetCustomer().GetName(), maxName)
+	customer := words.Name(o.GetCustomer().GetName(), maxName)
 	if customer == "" {
 		customer = o.GetCustomer().GetEmail()
 	}
@@ -54,7 +55,7 @@ func (c *content) personalize(kind letter.Kind, t *orderv1.MailText, o *orderv1.
 	if own := fill.Replace(paragraphs(t.GetIntroduction())); own != "" {
 		c.Lead = own
 	}
-	if own := clean(fill.Replace(t.GetSubject()), maxSubject); own != "" {
+	if own := words.Line(fill.Replace(t.GetSubject()), maxSubject); own != "" {
 		return own
 	}
 	return subject

@@ -15,7 +15,6 @@ import (
 	netmail "net/mail"
 	"slices"
 	"strings"
-	"unicode"
 
 	"quittance/pkg/color"
 	"quittance/pkg/mail"
@@ -96,7 +95,7 @@ func Compose(kind letter.Kind, o *orderv1.Order, m *orderv1.Merchant, t *Transfe
 	}
 	s := m.GetStorefront()
 	out := mail.Message{
-		From: (&netmail.Address{Name: clean(c.Shop, maxSender), Address: m.GetMailFrom()}).String(), To: o.GetCustomer().GetEmail(), ReplyTo: s.GetSupportEmail(),
+		From: (&netmail.Address{Name: words.Line(c.Shop, maxSender), Address: m.GetMailFrom()}).String(), To: o.GetCustomer().GetEmail(), ReplyTo: s.GetSupportEmail(),
 		Subject: subject, Text: c.text(), HTML: html.String(), Headers: map[string]string{"Auto-Submitted": "auto-generated"},
 	}
 	if c.Logo {
@@ -108,7 +107,7 @@ func Compose(kind letter.Kind, o *orderv1.Order, m *orderv1.Merchant, t *Transfe
 // dress gives the letter its merchant's face.
 func (c *content) dress(m *orderv1.Merchant) {
 	s := m.GetStorefront()
-	c.Shop = clean(m.GetName(), maxShop)
+	c.Shop = words.Line(m.GetName(), maxShop)
 	if c.Shop == "" {
 		c.Shop = m.GetId()
 	}
@@ -133,7 +132,7 @@ func (c *content) dress(m *orderv1.Merchant) {
 // say sets the words of the kind, and gives the subject.
 func (c *content) say(kind letter.Kind, o *orderv1.Order, t *Transfer) (subject string, err error) {
 	c.Hello = c.T("mail.hello_nobody")
-	if name := clean(o.GetCustomer().GetName(), maxName); name != "" {
+	if name := words.Name(o.GetCustomer().GetName(), maxName); name != "" {
 		c.Hello = c.T("mail.hello", name)
 	}
 	c.URL = o.GetPayUrl()
@@ -197,10 +196,10 @@ func (c *content) receipt(o *orderv1.Order) (subject string) {
 // transfer says how to pay by hand, as the pay page does.
 func (c *content) transfer(o *orderv1.Order, t *Transfer) {
 	c.Transfer = []fact{{Name: c.T("mail.amount"), Text: c.money(o.GetTotal())}}
-	if b := clean(t.Beneficiary, maxName); b != "" {
+	if b := words.Line(t.Beneficiary, maxName); b != "" {
 		c.Transfer = append(c.Transfer, fact{Name: c.T("mail.beneficiary"), Text: b})
 	}
-	if a := clean(t.Account, maxName); a != "" {
+	if a := words.Line(t.Account, maxName); a != "" {
 		c.Transfer = append(c.Transfer, fact{Name: c.T("mail.account"), Text: a, Code: true})
 	}
 	c.Transfer = append(c.Transfer, fact{Name: c.T("mail.payment_reference"), Text: t.Reference, Code: true})
@@ -210,7 +209,7 @@ func (c *content) transfer(o *orderv1.Order, t *Transfer) {
 // bill says what was ordered, and when.
 func (c *content) bill(o *orderv1.Order) {
 	c.Facts = []fact{{Name: c.T("mail.order"), Text: o.GetId(), Code: true}}
-	if ref := clean(o.GetReference(), maxName); ref != "" {
+	if ref := words.Line(o.GetReference(), maxName); ref != "" {
 		c.Facts = append(c.Facts, fact{Name: c.T("mail.reference"), Text: ref, Code: true})
 	}
 	c.Facts = append(c.Facts, fact{Name: c.T("mail.ordered"), Text: c.L.Time(o.GetCreateTime().AsTime())})
@@ -223,22 +222,22 @@ func (c *content) bill(o *orderv1.Order) {
 	for _, l := range o.GetLines() {
 		before := Amount(l.GetAmount())
 		before.Minor += l.GetDiscount().GetMinor()
-		shown := line{Name: clean(l.GetName(), maxName), Amount: c.L.Money(before)}
+		shown := line{Name: words.Line(l.GetName(), maxName), Amount: c.L.Money(before)}
 		if l.GetQuantity() != 1 {
 			shown.Each = c.T("mail.each", c.L.Number(l.GetQuantity()), c.money(l.GetUnitPrice()))
 		}
 		c.Lines = append(c.Lines, shown)
 	}
 	if d := o.GetDiscount(); d.GetMinor() > 0 {
-		c.Discount, c.Code = c.money(d), clean(o.GetDiscountCode(), maxName)
+		c.Discount, c.Code = c.money(d), words.Line(o.GetDiscountCode(), maxName)
 	}
 	c.Total = c.money(o.GetTotal())
 }
 
 // buyer is who buys, line by line.
 func buyer(l *words.Language, c *orderv1.Customer) []string {
-	out := append([]string{clean(c.GetCompany(), maxName), clean(c.GetName(), maxName)}, lines(c.GetAddress())...)
-	if vat := clean(c.GetVatId(), maxName); vat != "" {
+	out := append([]string{words.Line(c.GetCompany(), maxName), words.Line(c.GetName(), maxName)}, lines(c.GetAddress())...)
+	if vat := words.Line(c.GetVatId(), maxName); vat != "" {
 		out = append(out, l.Say("mail.vat", vat))
 	}
 	return slices.DeleteFunc(append(out, c.GetEmail()), func(s string) bool { return s == "" })
@@ -259,32 +258,11 @@ const (
 	maxSender = 50
 )
 
-// clean makes a text of somebody's one line that can't change those around it:
-// without control characters, without marks that turn the direction of what
-// follows, and not longer than so many characters.
-func clean(s string, most int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r), r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
-			return -1
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if runes := []rune(s); len(runes) > most {
-		s = string(runes[:most-1]) + "…"
-	}
-	return s
-}
-
 // lines are the lines of a text that are not empty.
 func lines(s string) []string {
 	var out []string
 	for l := range strings.Lines(s) {
-		if l = clean(l, 1000); l != "" {
+		if l = words.Line(l, 1000); l != "" {
 			out = append(out, l)
 		}
 	}

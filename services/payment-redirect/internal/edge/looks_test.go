@@ -113,6 +113,28 @@ func TestThePayPageSaysWhyThereIsSomethingToPayStill(t *testing.T) {
 	}
 }
 
+// Anybody can type the address of the page of failure. Until the provider has
+// answered, nobody is told that nothing was taken, nor led to pay again untold.
+func TestP1AFailureThatOnlyTheBrowserReports(t *testing.T) {
+	w := newWorld(t)
+	o, token := w.orders.add()
+	a := w.start(o.GetId(), cards)
+	w.get("/return/" + a.GetId() + "/declined")
+	for _, page := range []string{"/pay/", "/orders/"} {
+		rec := w.get(page + token)
+		w.shows(rec, http.StatusOK, "We are asking the payment provider")
+		if strings.Contains(rec.Body.String(), "not been charged") {
+			t.Errorf("%s says what nobody knows", page)
+		}
+	}
+	w.shows(w.get("/pay/"+token), http.StatusOK, "already been started")
+	w.verify(a.GetId(), verificationv1.Outcome_OUTCOME_FAILED, 1)
+	eventually(t, "known", func() bool {
+		page := w.get("/pay/" + token).Body.String()
+		return strings.Contains(page, "You have not been charged") && !strings.Contains(page, "already been started")
+	})
+}
+
 func TestFormsOfOtherSitesDoNothing(t *testing.T) {
 	w := newWorld(t)
 	_, token := w.orders.add()

@@ -20,11 +20,12 @@ type openAttempt struct{ Method, Time string }
 const none = "none"
 
 // underWay is the latest attempt of an order that may still bring money, nil
-// for none.
+// for none. That nothing came of one is only true when its provider says so: a
+// browser can come back from the page of failure by a typed address.
 func underWay(list []*attempt.Attempt) *attempt.Attempt {
 	var last *attempt.Attempt
 	for _, a := range list {
-		if !attempt.Over(a.State()) && a.State() != paymentv1.AttemptState_ATTEMPT_STATE_SUCCEEDED && later(a, last) {
+		if !a.Ended() && a.State() != paymentv1.AttemptState_ATTEMPT_STATE_SUCCEEDED && later(a, last) {
 			last = a
 		}
 	}
@@ -87,15 +88,16 @@ func whyAgain(l *words.Language, o *orderv1.Order, last *attempt.Attempt) (probl
 		state = last.State()
 	}
 	switch state {
-	case paymentv1.AttemptState_ATTEMPT_STATE_CANCELED:
-		return l.Say("pay.retry_canceled"), ""
+	case paymentv1.AttemptState_ATTEMPT_STATE_FAILED, paymentv1.AttemptState_ATTEMPT_STATE_CANCELED:
+		switch {
+		case !last.Ended(): // only the browser says so
+			return l.Say("pay.retry_claimed"), ""
+		case state == paymentv1.AttemptState_ATTEMPT_STATE_CANCELED:
+			return l.Say("pay.retry_canceled"), ""
+		}
+		return l.Say("pay.retry"), last.Problem() // the provider's own words, if it has any
 	case paymentv1.AttemptState_ATTEMPT_STATE_EXPIRED:
 		return l.Say("pay.retry_expired"), ""
-	case paymentv1.AttemptState_ATTEMPT_STATE_FAILED:
-		if last.Ended() { // the provider's own words, if it has any; ours are said already
-			why = last.Problem()
-		}
-		return l.Say("pay.retry"), why
 	case paymentv1.AttemptState_ATTEMPT_STATE_UNSPECIFIED:
 		if o.GetPaymentProblem() != "" {
 			return l.Say("pay.retry"), o.GetPaymentProblem()

@@ -114,8 +114,8 @@ func (p *Pages) record(w http.ResponseWriter, r *http.Request, failure bool) (*a
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return &doc.Body, nil
+	if !ok { // nobody comes back from there, and the attempt's id is no secret: it is what a transfer is marked with
+		return nil, fault.NotFound("attempt")
 	}
 	if failure && !ret.Canceled {
 		ret.Failed = true
