@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/grpc"
 
-	"quittance/pkg/fault"
 	"quittance/pkg/rpc"
 	"quittance/pkg/seal"
 	deliveryv1 "quittance/proto/gen/go/quittance/delivery/v1"
@@ -79,7 +78,7 @@ func Seed(ctx context.Context, at Addresses, operatorKey seal.Secret, dir string
 	}
 	defer operator.Close()
 	merchants := orderv1.NewMerchantServiceClient(operator)
-	if err := putMerchant(ctx, merchants, with); err != nil {
+	if err := putMerchant(ctx, merchants, dir, with); err != nil {
 		return Demo{}, err
 	}
 	key, err := demoKey(ctx, merchants, dir)
@@ -112,22 +111,25 @@ func Seed(ctx context.Context, at Addresses, operatorKey seal.Secret, dir string
 	return Demo{APIKey: seal.Secret(key), WebhookSecret: seal.Secret(webhookSecret)}, err
 }
 
-// putMerchant makes the merchant. One that is there keeps what somebody has made
-// of it; it only learns where its shop is now.
-func putMerchant(ctx context.Context, merchants orderv1.MerchantServiceClient, with Seeding) error {
-	m, err := merchants.GetMerchant(ctx, &orderv1.GetMerchantRequest{MerchantId: DemoMerchant})
+// putMerchant makes the merchant. One whose key is kept is there, and stays what
+// somebody has made of it; it only learns where its shop is now. One that may not
+// be there isn't asked for: replicas remember for seconds who is unknown.
+func putMerchant(ctx context.Context, merchants orderv1.MerchantServiceClient, dir string, with Seeding) error {
+	m := &orderv1.Merchant{
+		Id: DemoMerchant, Name: "Demo Software", MailFrom: "shop@demo.example",
+		Storefront: &orderv1.Storefront{
+			Color: "#0b6e5c", Seller: "Demo Software GmbH\nMusterstrasse 1\n10115 Berlin, Germany\nVAT number: DE000000000",
+			TermsUrl: with.ReturnURL + "/terms", PrivacyUrl: with.ReturnURL + "/privacy", TermsVersion: "2026-11",
+			SupportEmail: "help@demo.example", ShowLicenses: true,
+		},
+	}
+	key, err := recall(dir, "demo-api-key")
+	if err == nil && key != "" {
+		m, err = merchants.GetMerchant(ctx, &orderv1.GetMerchantRequest{MerchantId: DemoMerchant})
+	}
 	switch {
-	case fault.KindOf(err) == fault.KindNotFound:
-		m = &orderv1.Merchant{
-			Id: DemoMerchant, Name: "Demo Software", MailFrom: "shop@demo.example",
-			Storefront: &orderv1.Storefront{
-				Color: "#0b6e5c", Seller: "Demo Software GmbH\nMusterstrasse 1\n10115 Berlin, Germany\nVAT number: DE000000000",
-				TermsUrl: with.ReturnURL + "/terms", PrivacyUrl: with.ReturnURL + "/privacy", TermsVersion: "2026-11",
-				SupportEmail: "help@demo.example", ShowLicenses: true,
-			},
-		}
 	case err != nil:
-		return fmt.Errorf("get merchant: %w", err)
+		return fmt.Errorf("merchant: %w", err)
 	case slices.Contains(m.GetReturnUrlAllowList(), with.ReturnURL):
 		return nil
 	}
