@@ -74,9 +74,17 @@ func (v *visitor) does(step string, a chromedp.Action[chromedp.Void]) {
 	do(v.ctx, v.test, step, a)
 }
 
+// opens goes to an address; where the page before is about to lead somewhere
+// itself, again.
 func (v *visitor) opens(address string) {
 	v.t.Helper()
-	v.does("open "+address, chromedp.Navigate(address))
+	testkit.Eventually(v.test, patience, func() error {
+		_, err := chromedp.Run(v.ctx, chromedp.Navigate(address))
+		if err != nil && !strings.Contains(err.Error(), "net::ERR_ABORTED") {
+			v.test.Fatalf("open %s: %v", address, err)
+		}
+		return err
+	})
 }
 
 // opensFor opens an address and gives the status of the answer.
