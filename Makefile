@@ -44,8 +44,8 @@ test: ## the tests of all modules
 	$(GO) test -p $(P) -timeout 20m $(TEST) $(MODULES)
 
 .PHONY: processes
-processes: ## the stories STORIES of services/e2e again, with a process per service and a nats-server
-	QUITTANCE_TEST_MODE=processes $(GO) test -count=1 -timeout 15m -run '$(STORIES)' $(TEST) ./services/e2e
+processes: ## the stories STORIES of services/e2e again, but for those in a browser, with a process per service and a nats-server
+	QUITTANCE_TEST_MODE=processes $(GO) test -count=1 -timeout 15m -run '$(STORIES)' -skip 'InTheBrowser$$' $(TEST) ./services/e2e
 
 .PHONY: axe
 axe: .cache/axe/node_modules/axe-core/axe.min.js ## axe-core for the tests of pages, into .cache (needs npm)
