@@ -291,7 +291,7 @@ func (p *Pages) startErrand(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	doc, err := p.checkout.Attempts.Get(r.Context(), attemptID)
-	if err == nil && doc.Body.Back == "" {
+	if err == nil && (doc.Body.Back == "" || doc.Body.Creation == nil) { // nobody was sent here for it, and a transfer's id is no secret
 		err = fault.NotFound("attempt")
 	}
 	if err != nil {
@@ -304,7 +304,7 @@ func (p *Pages) startErrand(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	if a.Creation == nil || a.Ended() {
+	if a.Ended() {
 		p.toShop(w, r, o, a, fulfillment(o, a))
 		return
 	}

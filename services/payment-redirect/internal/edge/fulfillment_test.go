@@ -238,7 +238,8 @@ func TestPaidByFulfillmentURL(t *testing.T) {
 	}
 }
 
-// TestOfflineByFulfillmentURL: instructions, and no way to the order's page.
+// TestOfflineByFulfillmentURL: instructions, and no way to the order's page; the
+// transfer's reference leads nowhere, before it is paid and after.
 func TestOfflineByFulfillmentURL(t *testing.T) {
 	w := newWorld(t)
 	o, token := w.orders.add()
@@ -251,6 +252,7 @@ func TestOfflineByFulfillmentURL(t *testing.T) {
 			t.Errorf("the page shows %q", secret)
 		}
 	}
+	transfer := w.attemptOf(o)
 	if _, resp := w.chooseOn(o, post); resp.StatusCode != http.StatusOK {
 		t.Errorf("form to the provider: %d", resp.StatusCode)
 	}
@@ -258,4 +260,10 @@ func TestOfflineByFulfillmentURL(t *testing.T) {
 		http.StatusBadRequest, "choose a payment method")
 	w.shows(w.post(fulfillmentURL(o, shop), url.Values{"method": {cards}}),
 		http.StatusBadRequest, "out of date")
+	for range 2 {
+		if rec := w.get("/fulfillment/start/" + transfer); rec.Code != http.StatusNotFound || rec.Header().Get("Location") != "" {
+			t.Errorf("%d to %q", rec.Code, rec.Header().Get("Location"))
+		}
+		w.pay(o)
+	}
 }
