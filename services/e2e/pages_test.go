@@ -35,9 +35,15 @@ var screens = []screen{
 func (s screen) on(ctx context.Context, t *testing.T) {
 	t.Helper()
 	do(ctx, t, "be a "+s.device, chromedp.EmulateViewport(s.width, s.height))
-	do(ctx, t, "be "+s.scheme, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	s.as(ctx, t, "screen")
+}
+
+// as makes the browser show pages as the medium does, a screen or a printer.
+func (s screen) as(ctx context.Context, t *testing.T, medium string) {
+	t.Helper()
+	do(ctx, t, "be a "+s.scheme+" "+medium, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: s.scheme}},
+			Media: medium, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: s.scheme}},
 		})
 		return err
 	}))
@@ -121,12 +127,7 @@ func printed(ctx context.Context, t *testing.T, name, address string) {
 	t.Helper()
 	screens[3].on(ctx, t)
 	do(ctx, t, name, chromedp.Navigate(address))
-	do(ctx, t, "print "+name, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: screens[3].scheme}},
-		})
-		return err
-	}))
+	screens[3].as(ctx, t, "print")
 	sheet := do(ctx, t, "look at the sheet", chromedp.Evaluate[struct {
 		Back, Text, Says string
 		Useless          []string

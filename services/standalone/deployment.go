@@ -43,7 +43,7 @@ func SeedDeployment(ctx context.Context, d Deployment, w io.Writer) error {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "Merchant %q is set up; its API key is in %s. Buy at %s/shop/, read mails at %s/mails.\n",
-		DemoMerchant, filepath.Join(d.Dir, "demo-api-key"), d.SandboxURL, d.SandboxURL)
+		DemoMerchant, filepath.Join(d.Dir, demoKeyFile), d.SandboxURL, d.SandboxURL)
 	return err
 }
 

@@ -60,7 +60,7 @@ Quittance is up. Click from the shop to the licence:
   for operators  %[7]s   (/healthz, /readyz, /metrics)
 
 Data is kept in %[6]s. Stop with Ctrl-C, or kill it: nothing is lost.
-`, s.Sandbox.URL(), s.GRPCAddr(), filepath.Join(cfg.DataDir, "demo-api-key"), filepath.Join(cfg.DataDir, "operator-key"),
+`, s.Sandbox.URL(), s.GRPCAddr(), filepath.Join(cfg.DataDir, demoKeyFile), filepath.Join(cfg.DataDir, "operator-key"),
 			s.PublicURL(), cfg.DataDir, s.AdminURL())
 		return err
 	})

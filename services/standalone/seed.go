@@ -78,10 +78,16 @@ func Seed(ctx context.Context, at Addresses, operatorKey seal.Secret, dir string
 	}
 	defer operator.Close()
 	merchants := orderv1.NewMerchantServiceClient(operator)
-	if err := putMerchant(ctx, merchants, dir, with); err != nil {
+	key, err := recall(dir, demoKeyFile)
+	if err != nil {
 		return Demo{}, err
 	}
-	key, err := demoKey(ctx, merchants, dir)
+	if err := putMerchant(ctx, merchants, key != "", with); err != nil {
+		return Demo{}, err
+	}
+	if key == "" {
+		key, err = newDemoKey(ctx, merchants, dir)
+	}
 	if err != nil {
 		return Demo{}, err
 	}
@@ -111,10 +117,13 @@ func Seed(ctx context.Context, at Addresses, operatorKey seal.Secret, dir string
 	return Demo{APIKey: seal.Secret(key), WebhookSecret: seal.Secret(webhookSecret)}, err
 }
 
-// putMerchant makes the merchant. One whose key is kept is there, and stays what
-// somebody has made of it; it only learns where its shop is now. One that may not
-// be there isn't asked for: replicas remember for seconds who is unknown.
-func putMerchant(ctx context.Context, merchants orderv1.MerchantServiceClient, dir string, with Seeding) error {
+// demoKeyFile keeps the merchant's API key, which is shown only once.
+const demoKeyFile = "demo-api-key"
+
+// putMerchant makes the merchant. One that is there stays what somebody has made of
+// it; it only learns where its shop is now. One that may not be there isn't asked
+// for: replicas remember for seconds who is unknown.
+func putMerchant(ctx context.Context, merchants orderv1.MerchantServiceClient, there bool, with Seeding) error {
 	m := &orderv1.Merchant{
 		Id: DemoMerchant, Name: "Demo Software", MailFrom: "shop@demo.example",
 		Storefront: &orderv1.Storefront{
@@ -123,14 +132,13 @@ func putMerchant(ctx context.Context, merchants orderv1.MerchantServiceClient, d
 			SupportEmail: "help@demo.example", ShowLicenses: true,
 		},
 	}
-	key, err := recall(dir, "demo-api-key")
-	if err == nil && key != "" {
-		m, err = merchants.GetMerchant(ctx, &orderv1.GetMerchantRequest{MerchantId: DemoMerchant})
+	if there {
+		var err error
+		if m, err = merchants.GetMerchant(ctx, &orderv1.GetMerchantRequest{MerchantId: DemoMerchant}); err != nil {
+			return fmt.Errorf("get merchant: %w", err)
+		}
 	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("merchant: %w", err)
-	case slices.Contains(m.GetReturnUrlAllowList(), with.ReturnURL):
+	if slices.Contains(m.GetReturnUrlAllowList(), with.ReturnURL) {
 		return nil
 	}
 	m.ReturnUrlAllowList = append(m.ReturnUrlAllowList, with.ReturnURL)
@@ -140,17 +148,13 @@ func putMerchant(ctx context.Context, merchants orderv1.MerchantServiceClient, d
 	return nil
 }
 
-// demoKey recalls the merchant's API key, or has one made and keeps it.
-func demoKey(ctx context.Context, merchants orderv1.MerchantServiceClient, dir string) (string, error) {
-	key, err := recall(dir, "demo-api-key")
-	if err != nil || key != "" {
-		return key, err
-	}
+// newDemoKey has an API key made for the merchant, and keeps it.
+func newDemoKey(ctx context.Context, merchants orderv1.MerchantServiceClient, dir string) (string, error) {
 	answer, err := merchants.RotateAPIKey(ctx, &orderv1.RotateAPIKeyRequest{MerchantId: DemoMerchant})
 	if err != nil {
 		return "", fmt.Errorf("create API key: %w", err)
 	}
-	return answer.GetApiKey(), keep(dir, "demo-api-key", answer.GetApiKey())
+	return answer.GetApiKey(), keep(dir, demoKeyFile, answer.GetApiKey())
 }
 
 func putAccounts(ctx context.Context, merchants orderv1.MerchantServiceClient, with Seeding) error {

@@ -87,15 +87,14 @@ func whyAgain(l *words.Language, o *orderv1.Order, last *attempt.Attempt) (probl
 	if last != nil {
 		state = last.State()
 	}
+	if attempt.Over(state) && !last.Ended() { // only the browser says so
+		return l.Say("pay.retry_claimed"), ""
+	}
 	switch state {
-	case paymentv1.AttemptState_ATTEMPT_STATE_FAILED, paymentv1.AttemptState_ATTEMPT_STATE_CANCELED:
-		switch {
-		case !last.Ended(): // only the browser says so
-			return l.Say("pay.retry_claimed"), ""
-		case state == paymentv1.AttemptState_ATTEMPT_STATE_CANCELED:
-			return l.Say("pay.retry_canceled"), ""
-		}
+	case paymentv1.AttemptState_ATTEMPT_STATE_FAILED:
 		return l.Say("pay.retry"), last.Problem() // the provider's own words, if it has any
+	case paymentv1.AttemptState_ATTEMPT_STATE_CANCELED:
+		return l.Say("pay.retry_canceled"), ""
 	case paymentv1.AttemptState_ATTEMPT_STATE_EXPIRED:
 		return l.Say("pay.retry_expired"), ""
 	case paymentv1.AttemptState_ATTEMPT_STATE_UNSPECIFIED:
