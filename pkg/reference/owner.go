@@ -71,7 +71,7 @@ func (o *Owner) Put(ctx context.Context, kind, refID string, change func(old *or
 	if err != nil {
 		return nil, err
 	}
-	o.forget(docID(kind, refID))
+	o.forget(ref)
 	return ref, nil
 }
 
@@ -84,7 +84,7 @@ func (o *Owner) insert(ctx context.Context, kind, refID string, ref *orderv1.Ref
 	if _, err := o.coll.Insert(ctx, docID(kind, refID), tenantOf(ref), it, e); err != nil {
 		return nil, err
 	}
-	o.forget(docID(kind, refID))
+	o.forget(ref)
 	return ref, nil
 }
 

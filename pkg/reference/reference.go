@@ -58,8 +58,10 @@ type item struct {
 	Data []byte `json:"data"`
 }
 
+// cached is one item, or none if it is known to be missing, or a merchant's
+// accounts.
 type cached struct {
-	ref   *orderv1.Reference // nil: known to be missing
+	refs  []*orderv1.Reference
 	until time.Time
 }
 
@@ -130,16 +132,22 @@ func (c *Copy) put(ctx context.Context, ref *orderv1.Reference) error {
 	if err != nil {
 		return err
 	}
-	c.forget(docID)
+	c.forget(ref)
 	return nil
 }
 
 func docID(kind, refID string) string { return kind + "/" + refID }
 
-func (c *Copy) forget(docID string) {
+// accountsOf is what a merchant's accounts are remembered by.
+func accountsOf(merchant string) string { return "accounts of " + merchant }
+
+func (c *Copy) forget(ref *orderv1.Reference) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.cache, docID)
+	delete(c.cache, docID(ref.GetKind(), ref.GetId()))
+	if ref.GetKind() == KindAccount {
+		delete(c.cache, accountsOf(tenantOf(ref)))
+	}
 }
 
 func tenantOf(ref *orderv1.Reference) string {
@@ -165,32 +173,37 @@ func (c *Copy) Reference(ctx context.Context, kind, refID string) (*orderv1.Refe
 func (c *Copy) get(ctx context.Context, kind, refID string) (*orderv1.Reference, error) {
 	docID := docID(kind, refID)
 	now := c.now()
-	c.mu.Lock()
-	hit, ok := c.cache[docID]
-	c.mu.Unlock()
-	if ok && now.Before(hit.until) {
-		if hit.ref == nil {
+	if refs, ok := c.known(docID, now); ok {
+		if len(refs) == 0 {
 			return nil, fault.NotFound("%s %q", kind, refID)
 		}
-		return hit.ref, nil
+		return refs[0], nil
 	}
 	ref, err := c.load(ctx, kind, refID, docID)
 	switch {
 	case err == nil:
-		c.remember(docID, cached{ref, now.Add(cacheFor)})
+		c.remember(docID, cached{[]*orderv1.Reference{ref}, now.Add(cacheFor)})
 	case fault.KindOf(err) == fault.KindNotFound:
 		c.remember(docID, cached{nil, now.Add(missFor)})
 	}
 	return ref, err
 }
 
-func (c *Copy) remember(docID string, hit cached) {
+// known is what memory has under a key.
+func (c *Copy) known(key string, now time.Time) ([]*orderv1.Reference, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	hit, ok := c.cache[key]
+	return hit.refs, ok && now.Before(hit.until)
+}
+
+func (c *Copy) remember(key string, hit cached) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.cache) >= cacheMax {
 		clear(c.cache)
 	}
-	c.cache[docID] = hit
+	c.cache[key] = hit
 }
 
 func (c *Copy) load(ctx context.Context, kind, refID, docID string) (*orderv1.Reference, error) {
@@ -245,13 +258,16 @@ func (c *Copy) Account(ctx context.Context, account string) (provider.Account, *
 
 // Accounts lists a merchant's provider accounts that are in use, by id.
 func (c *Copy) Accounts(ctx context.Context, merchant string) ([]*orderv1.ProviderAccount, error) {
-	refs, err := c.References(ctx, KindAccount, merchant)
-	if err == nil && len(refs) == 0 && c.source != nil {
-		// None at all is doubtful: the merchant may be newer than the copy.
-		refs, err = c.source.References(ctx, KindAccount, merchant)
-	}
-	if err != nil {
-		return nil, err
+	now := c.now()
+	refs, ok := c.known(accountsOf(merchant), now)
+	if !ok {
+		var err error
+		if refs, err = c.accounts(ctx, merchant); err != nil {
+			return nil, err
+		}
+		if len(refs) > 0 {
+			c.remember(accountsOf(merchant), cached{refs, now.Add(cacheFor)})
+		}
 	}
 	var out []*orderv1.ProviderAccount
 	for _, ref := range refs {
@@ -260,6 +276,15 @@ func (c *Copy) Accounts(ctx context.Context, merchant string) ([]*orderv1.Provid
 		}
 	}
 	return out, nil
+}
+
+func (c *Copy) accounts(ctx context.Context, merchant string) ([]*orderv1.Reference, error) {
+	refs, err := c.References(ctx, KindAccount, merchant)
+	if err == nil && len(refs) == 0 && c.source != nil {
+		// None at all is doubtful: the merchant may be newer than the copy.
+		refs, err = c.source.References(ctx, KindAccount, merchant)
+	}
+	return refs, err
 }
 
 // maxReferences is how many items of one kind of one merchant are listed.

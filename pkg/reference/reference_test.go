@@ -160,3 +160,45 @@ func TestPutStoresNothingOnError(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestAccountsAreKnown: those of a merchant are kept in memory, and a change that
+// comes is seen at once.
+func TestAccountsAreKnown(t *testing.T) {
+	owner, cp, out, clock := setup(t, down)
+	put := func(id string, disabled bool) {
+		t.Helper()
+		if _, err := owner.Put(t.Context(), reference.KindAccount, id, func(*orderv1.Reference) (*orderv1.Reference, error) {
+			return &orderv1.Reference{Item: &orderv1.Reference_Account{Account: &orderv1.SealedAccount{
+				Account: &orderv1.ProviderAccount{Id: id, MerchantId: "acme", Provider: "flexpay", Disabled: disabled},
+			}}}, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := cp.Handle(t.Context(), out.events[len(out.events)-1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		id       string
+		disabled bool
+		want     string
+	}{{"acc_1", false, "acc_1"}, {"acc_2", false, "acc_1 acc_2"}, {"acc_1", true, "acc_2"}} {
+		put(step.id, step.disabled)
+		for _, later := range []time.Duration{0, time.Second, time.Minute} {
+			clock.now = clock.now.Add(later)
+			for _, c := range []*reference.Copy{cp, owner.Copy} {
+				accounts, err := c.Accounts(t.Context(), "acme")
+				if err != nil {
+					t.Fatal(err)
+				}
+				var ids []string
+				for _, a := range accounts {
+					ids = append(ids, a.GetId())
+				}
+				if got := strings.Join(ids, " "); got != step.want {
+					t.Errorf("%+v: %q", step, got)
+				}
+			}
+		}
+	}
+}
