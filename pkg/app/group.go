@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"time"
 )
@@ -23,6 +24,9 @@ type Options struct {
 	// no, for load balancers to notice.
 	UnreadyPause time.Duration
 }
+
+// ComponentLabel is the label of profiles that has a component's name.
+const ComponentLabel = "component"
 
 // Group runs components together; they live and end as one. A Group is itself
 // a component: Add(name, inner.Run).
@@ -159,7 +163,9 @@ func (c *component) start(ctx context.Context, failed chan<- *component) {
 	}
 	ctx, c.cancel = context.WithCancel(ctx)
 	go func() {
-		err := guard(ctx, c.run)
+		var err error
+		// A profile says what a component costs, with all that it starts.
+		pprof.Do(ctx, pprof.Labels(ComponentLabel, c.name), func(ctx context.Context) { err = guard(ctx, c.run) })
 		switch {
 		case err == nil && ctx.Err() == nil:
 			err = errors.New("ended by itself")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -91,12 +92,15 @@ func Open(ctx context.Context, cfg Config, opt Options) (_ *System, err error) {
 	if s.secrets, err = loadSecrets(cfg); err != nil {
 		return nil, err
 	}
-	if s.nats, err = StartNATS(cfg.DataDir); err != nil {
+	as(ctx, "NATS server", func(context.Context) { s.nats, err = StartNATS(cfg.DataDir) })
+	if err != nil {
 		return nil, err
 	}
-	s.bus, err = bus.Connect(ctx, bus.Config{
-		InProcess: s.nats, Name: "standalone",
-		Options: bus.Options{Log: s.telemetry.Logger, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter},
+	as(ctx, "NATS client", func(ctx context.Context) {
+		s.bus, err = bus.Connect(ctx, bus.Config{
+			InProcess: s.nats, Name: "standalone",
+			Options: bus.Options{Log: s.telemetry.Logger, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter},
+		})
 	})
 	if err != nil {
 		return nil, err
@@ -114,6 +118,12 @@ func Open(ctx context.Context, cfg Config, opt Options) (_ *System, err error) {
 		}
 	}
 	return s, s.wire(ctx, opt)
+}
+
+// as opens a part whose goroutines have its name in profiles, as components have
+// theirs.
+func as(ctx context.Context, name string, open func(context.Context)) {
+	pprof.Do(ctx, pprof.Labels(app.ComponentLabel, name), open)
 }
 
 // listen opens the listeners first, so that the addresses in links are known.
@@ -147,7 +157,10 @@ func (s *System) listen(ctx context.Context) error {
 // deps opens a service's own store and gives what the service stands on.
 func (s *System) deps(ctx context.Context, name string, opt Options) (service.Deps, error) {
 	var engine docstore.Engine
-	engine, err := sqlite.Open(ctx, filepath.Join(s.cfg.DataDir, name+".db"), sqlite.Options{})
+	var err error
+	as(ctx, "store of "+name, func(ctx context.Context) {
+		engine, err = sqlite.Open(ctx, filepath.Join(s.cfg.DataDir, name+".db"), sqlite.Options{})
+	})
 	if err != nil {
 		return service.Deps{}, fmt.Errorf("store of %s: %w", name, err)
 	}
