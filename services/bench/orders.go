@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 )
 
@@ -23,15 +22,17 @@ func (b *bench) orders(ctx context.Context) error {
 			return err
 		}
 		for _, buyers := range b.Buyers {
-			if err := b.profiled(w, fmt.Sprintf("orders-%d", buyers), func() error {
-				for range b.Repeats {
-					s, err := w.storm(ctx, b.Orders, buyers)
-					if err != nil {
-						return err
-					}
-					b.ordered(fmt.Sprintf("%d buyers", buyers), s)
+			kind := fmt.Sprintf("%d buyers", buyers)
+			for range b.Repeats {
+				s, err := w.storm(ctx, b.Orders, buyers)
+				if err != nil {
+					return err
 				}
-				return nil
+				b.ordered(kind, s)
+			}
+			if err := b.hops(w, rowOrders, kind, "ms per order", func() (int, error) {
+				s, err := w.storm(ctx, b.Orders, buyers)
+				return len(s.lives), err
 			}); err != nil {
 				return err
 			}
@@ -48,6 +49,7 @@ func (b *bench) ordered(kind string, s storm) {
 	add("created → delivered p50", "ms", "", s.quantile(0.5))
 	add("created → delivered p99", "ms", "", s.quantile(0.99))
 	sum := s.count.Sum()
+	add("reads", "per order", "", float64(sum.Reads())/n)
 	add("writes", "per order", "≤ 16", float64(sum.Writes())/n)
 	add("messages", "per order", "≤ 8", float64(sum.Messages)/n)
 	for _, name := range slices.Sorted(maps.Keys(s.count)) {
@@ -55,8 +57,9 @@ func (b *bench) ordered(kind string, s storm) {
 		add("writes of "+name, "per order", "", float64(c.Writes())/n)
 		add("messages of "+name, "per order", "", float64(c.Messages)/n)
 	}
-	if limit := b.limit(s); limit > 0 {
+	if limit, cpu := b.limit(s); limit > 0 {
 		add("share of the limit", "%", "≥ 60 with 32 buyers", 100*s.rate()/limit)
+		add("CPU at the floors' prices", "ms per order", "", cpu)
 	}
 }
 
@@ -65,8 +68,9 @@ func (b *bench) ordered(kind string, s storm) {
 // inserted and changed, messages published and handled, requests that the
 // customer's browser and the provider make, those that are made of the provider
 // and the webhooks, and two calls over gRPC (create, watch). Marks, which go out in
-// batches, reads and the mail are given for nothing. 0: no floors were measured.
-func (b *bench) limit(s storm) float64 {
+// batches, reads and the mail are given for nothing. cpu is the processor time of
+// an order by the same count, in ms. 0: no floors were measured.
+func (b *bench) limit(s storm) (rate, cpu float64) {
 	sum, n := s.count.Sum(), float64(max(len(s.lives), 1))
 	pages := 0
 	for _, l := range s.lives {
@@ -84,23 +88,10 @@ func (b *bench) limit(s storm) float64 {
 	} {
 		rate := b.report.median(rowFloors, name, "rate")
 		if rate == 0 {
-			return 0
+			return 0, 0
 		}
 		seconds += each / rate
+		cpu += each * b.report.median(rowFloors, name, "CPU") / 1000
 	}
-	return 1 / seconds
-}
-
-// profiled writes a profile of the system while f runs, if profiles are wanted.
-func (b *bench) profiled(w *world, name string, f func() error) error {
-	if b.Profile == "" {
-		return f()
-	}
-	if err := w.system.ask("profile", filepath.Join(b.Profile, name+".pprof"), nil); err != nil {
-		return err
-	}
-	if err := f(); err != nil {
-		return err
-	}
-	return w.system.ask("profile", "", nil)
+	return 1 / seconds, cpu
 }

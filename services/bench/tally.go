@@ -16,6 +16,9 @@ type Count struct {
 	// Inserts are new documents, Changes updates, claims and deletes that changed
 	// one; Marks documents marked as published in batches.
 	Inserts, Changes, Marks int
+	// Gets are documents read by id, Finds pages of queries; other reads are of
+	// loops that look whether there is something to do.
+	Gets, Finds int
 	// Messages were published, Handled came from the bus.
 	Messages, Handled int
 }
@@ -26,12 +29,16 @@ func (c Count) Writes() int { return c.Inserts + c.Changes }
 func (c Count) plus(d Count, sign int) Count {
 	return Count{
 		c.Inserts + sign*d.Inserts, c.Changes + sign*d.Changes, c.Marks + sign*d.Marks,
+		c.Gets + sign*d.Gets, c.Finds + sign*d.Finds,
 		c.Messages + sign*d.Messages, c.Handled + sign*d.Handled,
 	}
 }
 
 // Counts by service.
 type Counts map[string]Count
+
+// Reads are those that a request or an event asked for.
+func (c Count) Reads() int { return c.Gets + c.Finds }
 
 // Since gives what was done after an earlier look.
 func (c Counts) Since(before Counts) Counts {
@@ -115,6 +122,16 @@ func (s *talliedStore) Insert(ctx context.Context, rec *docstore.Record) error {
 		s.did("insert", Count{Inserts: 1})
 	}
 	return err
+}
+
+func (s *talliedStore) Get(ctx context.Context, id string) (*docstore.Record, error) {
+	s.did("get", Count{Gets: 1})
+	return s.Store.Get(ctx, id)
+}
+
+func (s *talliedStore) Find(ctx context.Context, q docstore.Query) (docstore.Page, error) {
+	s.did("find", Count{Finds: 1})
+	return s.Store.Find(ctx, q)
 }
 
 func (s *talliedStore) Update(ctx context.Context, id string, change func(*docstore.Record) error) (*docstore.Record, error) {

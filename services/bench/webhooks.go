@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -27,13 +26,19 @@ func (b *bench) webhooks(ctx context.Context) error {
 			if err := w.receiver.ask("be", x.receiver, nil); err != nil {
 				return err
 			}
-			return b.profiled(w, fmt.Sprintf("webhooks-%d", x.size), func() error {
-				for i := range b.Repeats {
-					if err := b.webhook(ctx, w, x.kind, emitArgs{First: 1 + i*x.n, N: x.n, PerSecond: x.perSecond, Bytes: x.size}); err != nil {
-						return err
-					}
+			next := emitArgs{First: 1, N: x.n, PerSecond: x.perSecond, Bytes: x.size}
+			once := func(keep func(name, unit, aim string, value float64)) (requests int, err error) {
+				requests, err = webhook(ctx, w, next, keep)
+				next.First += next.N
+				return requests, err
+			}
+			for range b.Repeats {
+				if _, err := once(func(name, unit, aim string, v float64) { b.report.add(rowWebhooks, x.kind, name, unit, aim, v) }); err != nil {
+					return err
 				}
-				return nil
+			}
+			return b.hops(w, rowWebhooks, x.kind, "ms per delivery", func() (int, error) {
+				return once(func(string, string, string, float64) {})
 			})
 		}); err != nil {
 			return err
@@ -42,38 +47,37 @@ func (b *bench) webhooks(ctx context.Context) error {
 	return nil
 }
 
-// webhook measures once.
-func (b *bench) webhook(ctx context.Context, w *world, kind string, what emitArgs) error {
+// webhook measures once and tells keep the figures.
+func webhook(ctx context.Context, w *world, what emitArgs, keep func(name, unit, aim string, value float64)) (requests int, err error) {
 	before, err := w.system.usage()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	hooked, err := w.accepted()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	begun := time.Now()
 	if err := w.system.ask("emit", what, nil); err != nil {
-		return err
+		return 0, err
 	}
 	if err := w.received(ctx, hooked+what.N); err != nil {
-		return err
+		return 0, err
 	}
 	took := time.Since(begun)
 	after, err := w.system.usage()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var got received
 	if err := w.receiver.ask("take", nil, &got); err != nil {
-		return err
+		return 0, err
 	}
-	add := func(name, unit, aim string, v float64) { b.report.add(rowWebhooks, kind, name, unit, aim, v) }
-	add("deliveries", "/s", "", float64(what.N)/took.Seconds())
-	add("CPU of the services", "ms per delivery", "≤ 0.3", millis(after.CPU-before.CPU)/float64(got.Requests))
-	add("event → first request p50", "ms", "", quantile(got.First, 0.5))
-	add("event → first request p99", "ms", "", quantile(got.First, 0.99))
-	add("event → accepted p50", "ms", "", quantile(got.Done, 0.5))
-	add("event → accepted p99", "ms", "", quantile(got.Done, 0.99))
-	return nil
+	keep("deliveries", "/s", "", float64(what.N)/took.Seconds())
+	keep("CPU of the services", "ms per delivery", "≤ 0.3", millis(after.CPU-before.CPU)/float64(got.Requests))
+	keep("event → first request p50", "ms", "", quantile(got.First, 0.5))
+	keep("event → first request p99", "ms", "", quantile(got.First, 0.99))
+	keep("event → accepted p50", "ms", "", quantile(got.Done, 0.5))
+	keep("event → accepted p99", "ms", "", quantile(got.Done, 0.99))
+	return got.Requests, nil
 }

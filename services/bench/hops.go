@@ -1,0 +1,83 @@
+package bench
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/pprof/profile"
+
+	"quittance/pkg/app"
+)
+
+// Parts of the processor time that belong to no component.
+const (
+	hopCollector = "garbage collector"
+	hopElse      = "the rest of the runtime"
+)
+
+// hops does once more what was measured, under the profiler, which costs a little
+// itself, and says where the processor time of each of its n went.
+func (b *bench) hops(w *world, row, kind, unit string, f func() (n int, err error)) error {
+	name := strings.Map(func(r rune) rune {
+		if r == ' ' || r == '/' {
+			return '-'
+		}
+		return r
+	}, row+" "+kind)
+	path := filepath.Join(cmp.Or(b.Profile, b.dir), name+".pprof")
+	if err := w.system.ask("profile", path, nil); err != nil {
+		return err
+	}
+	n, err := f()
+	if err := errors.Join(err, w.system.ask("profile", "", nil)); err != nil {
+		return err
+	}
+	spent, err := byHop(path)
+	if err != nil {
+		return err
+	}
+	most := func(x, y string) int { return cmp.Or(cmp.Compare(spent[y], spent[x]), strings.Compare(x, y)) }
+	for _, hop := range slices.SortedFunc(maps.Keys(spent), most) {
+		b.report.add(row, kind, "CPU of "+hop, unit, "", millis(spent[hop])/float64(max(n, 1)))
+	}
+	return nil
+}
+
+// byHop reads a profile: processor time by component of the system.
+func byHop(path string) (map[string]time.Duration, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	p, err := profile.Parse(f)
+	if err != nil {
+		return nil, fmt.Errorf("profile %s: %w", path, err)
+	}
+	spent := map[string]time.Duration{}
+	for _, s := range p.Sample {
+		spent[hopOf(s)] += time.Duration(s.Value[1]) // of the two values, samples and nanoseconds
+	}
+	return spent, nil
+}
+
+func hopOf(s *profile.Sample) string {
+	if labels := s.Label[app.ComponentLabel]; len(labels) > 0 {
+		return labels[0]
+	}
+	for _, at := range s.Location {
+		for _, line := range at.Line {
+			if strings.HasPrefix(line.Function.Name, "runtime.gcBgMarkWorker") || line.Function.Name == "runtime.bgsweep" {
+				return hopCollector
+			}
+		}
+	}
+	return hopElse
+}
