@@ -10,6 +10,8 @@ BIN       := $(CURDIR)/.cache/bin
 MODULES   := ./proto/... ./pkg/... ./services/...
 # Packages tested at once: tests start servers, more of them only wait longer.
 P         ?= 2
+# Parallel tests of a package at once: they mostly wait.
+PARALLEL  ?= 4
 # Further arguments of `go test`: make test TEST='-run TestOrder -v'
 TEST      ?=
 FUZZTIME  ?= 20s
@@ -41,7 +43,7 @@ build: ## all programs, into bin/
 
 .PHONY: test
 test: ## the tests of all modules
-	$(GO) test -p $(P) -timeout 20m $(TEST) $(MODULES)
+	$(GO) test -p $(P) -parallel $(PARALLEL) -timeout 20m $(TEST) $(MODULES)
 
 .PHONY: processes
 processes: ## the stories STORIES of services/e2e again, but for those in a browser, with a process per service and a nats-server

@@ -141,6 +141,7 @@ func TestTheOrderPageUpdatesItself(t *testing.T) {
 // pages; a transfer shows how to pay it, in German; another try with the card is
 // warned of it, and pays.
 func TestS11FailedThenPaidInTheBrowser(t *testing.T) {
+	waits(t)
 	w := start(t, setup{})
 	w.everywhere(t, func(v *visitor) {
 		o := v.homeless(item("notepad", 1))
@@ -172,6 +173,7 @@ func TestS11FailedThenPaidInTheBrowser(t *testing.T) {
 // provider's reason; begins again and gives up on the provider's page, and reads
 // that; nothing is lost, and they pay by card.
 func TestS11CanceledInTheBrowser(t *testing.T) {
+	waits(t)
 	w := start(t, setup{})
 	w.everywhere(t, func(v *visitor) {
 		o := v.homeless(item("notepad", 1))
@@ -197,6 +199,7 @@ func TestS11CanceledInTheBrowser(t *testing.T) {
 // TestS9UnknownInTheBrowser: the provider tells nobody whether the customer has
 // paid. The page says so and not that it is paid, until the answer is there.
 func TestS9UnknownInTheBrowser(t *testing.T) {
+	waits(t)
 	w := start(t, setup{config: func(c *standalone.Config) { c.ReturnWait = 300 * time.Millisecond }})
 	w.everywhere(t, func(v *visitor) {
 		o := v.homeless(item("notepad", 1))

@@ -111,6 +111,13 @@ func start(t *testing.T, with setup) *world {
 	return w
 }
 
+// waits has a test that waits more than it works run beside others of its kind,
+// when all the rest have ended.
+func waits(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+}
+
 // startHere starts the system in this process; stop ends it before the test does,
 // so that it can be started again on the same directory.
 func startHere(t *testing.T, cfg standalone.Config, with setup) (_ *world, stop func()) {

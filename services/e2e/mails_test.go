@@ -116,6 +116,7 @@ func TestMailsOfAnOrderThatNobodyPays(t *testing.T) {
 // TestMailsThatAreRefused: for now, it is sent again; for good, the merchant is
 // told by a webhook.
 func TestMailsThatAreRefused(t *testing.T) {
+	waits(t)
 	w, forward := later(t)
 	refuse := func(code int) *orderv1.Order {
 		if err := w.sandbox.RefuseMails(t.Context(), code, 1); err != nil {

@@ -85,6 +85,7 @@ func (w *world) booked(a *paymentv1.Attempt) client.Payment {
 // shows it. The bank's answer to the first refund gets lost, which gives nothing
 // back twice.
 func TestCapturedRefundedInPartsRefunded(t *testing.T) {
+	waits(t)
 	w := start(t, setup{})
 	w.bank("captures", map[string]string{"deliver_on": "authorized"})
 	o := w.order(item("notepad", 1))

@@ -16,6 +16,7 @@ import (
 // so, nothing that they have entered is lost, and trying again neither orders nor
 // pays twice. P1.
 func TestPartsDownInTheBrowser(t *testing.T) {
+	waits(t)
 	browser(t) // without one, no processes
 	cfg := config("")
 	cfg.ReturnWait = time.Second

@@ -65,6 +65,7 @@ func TestS4CallbackNeverArrives(t *testing.T) {
 // TestS4GivenBackForAMissingOK: no callback arrives, the provider gives the
 // money back, nothing is delivered and the order says why.
 func TestS4GivenBackForAMissingOK(t *testing.T) {
+	waits(t)
 	w := start(t, setup{
 		config:  func(c *standalone.Config) { c.ReturnWait = 100 * time.Millisecond },
 		seeding: func(s *standalone.Seeding) { s.RefundWindow = "20s" },

@@ -35,6 +35,7 @@ func lockStore(t testing.TB, db string) (unlock func()) {
 // TestS24CallbackStoreDown: callbacks are acknowledged while the store of
 // callback-ingest is down, their orders are delivered, and nothing is lost. P2.
 func TestS24CallbackStoreDown(t *testing.T) {
+	waits(t)
 	w := startProcesses(t, config(""), setup{fleet: fleetSetup{env: func(string, int) []string {
 		return []string{"QUITTANCE_STORE_WAIT=500ms"}
 	}}})
