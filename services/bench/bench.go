@@ -37,7 +37,8 @@ type Settings struct {
 	JSON string `json:"-"`
 	// Markdown prints the table as docs/performance.md has it.
 	Markdown bool `json:"-"`
-	// Profile is a directory for profiles of the system's processor time.
+	// Profile is a directory in which the profiles of the tables by hop stay; empty:
+	// they are deleted.
 	Profile string `json:"-"`
 }
 
@@ -130,7 +131,7 @@ func Flags(args []string, w io.Writer) (Settings, error) {
 	length("steady", "how long the row steady runs at half load (default 10m)", &s.Steady)
 	set.StringVar(&s.JSON, "json", "", "file for the whole report")
 	set.BoolVar(&s.Markdown, "markdown", false, "print the table of docs/performance.md")
-	set.StringVar(&s.Profile, "profile", "", "directory for profiles of the system's processor time")
+	set.StringVar(&s.Profile, "profile", "", "directory in which the profiles of the tables by hop stay")
 	if err := set.Parse(args); err != nil {
 		return s, err
 	}

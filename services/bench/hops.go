@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/google/pprof/profile"
 
@@ -26,10 +27,10 @@ const (
 // itself, and says where the processor time of each of its n went.
 func (b *bench) hops(w *world, row, kind, unit string, f func() (n int, err error)) error {
 	name := strings.Map(func(r rune) rune {
-		if r == ' ' || r == '/' {
-			return '-'
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
 		}
-		return r
+		return '-'
 	}, row+" "+kind)
 	path := filepath.Join(cmp.Or(b.Profile, b.dir), name+".pprof")
 	if err := w.system.ask("profile", path, nil); err != nil {
