@@ -46,6 +46,7 @@ func (b *bench) ordered(kind string, s storm) {
 	add := func(name, unit, aim string, v float64) { b.report.add(rowOrders, kind, name, unit, aim, v) }
 	add("orders", "/s", "", s.rate())
 	add("CPU of the services", "ms per order", "≤ 4", s.cpuEach())
+	add("CPU of sandbox and load generator", "ms per order", "", s.restEach())
 	add("created → delivered p50", "ms", "", s.quantile(0.5))
 	add("created → delivered p99", "ms", "", s.quantile(0.99))
 	sum := s.count.Sum()

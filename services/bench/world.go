@@ -273,6 +273,7 @@ type storm struct {
 	lives []life
 	took  time.Duration // until the last webhook
 	cpu   time.Duration // of the system
+	rest  time.Duration // of the processor, for the sandbox, the receiver and the load generator
 	count Counts
 }
 
@@ -302,7 +303,7 @@ func (w *world) measured(ctx context.Context, f func() ([]life, error)) (s storm
 	if err != nil {
 		return s, err
 	}
-	before, err := w.system.usage()
+	cpu, rest, err := w.spent()
 	if err != nil {
 		return s, err
 	}
@@ -314,20 +315,41 @@ func (w *world) measured(ctx context.Context, f func() ([]life, error)) (s storm
 		return s, err
 	}
 	s.took = time.Since(begun)
-	after, err := w.system.usage()
-	if err != nil {
+	if s.cpu, s.rest, err = w.spent(); err != nil {
 		return s, err
 	}
-	s.cpu = after.CPU - before.CPU
+	s.cpu, s.rest = s.cpu-cpu, s.rest-rest
 	now, err := w.counts()
 	s.count = now.Since(counts)
 	return s, err
 }
 
+// spent is the processor time of the system, and of all that is around it.
+func (w *world) spent() (system, rest time.Duration, err error) {
+	u, err := w.system.usage()
+	if err != nil {
+		return 0, 0, err
+	}
+	own, err := usageNow()
+	if err != nil {
+		return 0, 0, err
+	}
+	rest = own.CPU
+	for _, c := range []*child{w.outside, w.receiver} {
+		around, err := c.usage()
+		if err != nil {
+			return 0, 0, err
+		}
+		rest += around.CPU
+	}
+	return u.CPU, rest, nil
+}
+
 func (s storm) rate() float64 { return float64(len(s.lives)) / s.took.Seconds() }
 
-// cpuEach is the system's processor time per order, in ms.
-func (s storm) cpuEach() float64 { return millis(s.cpu) / float64(max(len(s.lives), 1)) }
+// cpuEach is the system's processor time per order, in ms, restEach that around it.
+func (s storm) cpuEach() float64  { return millis(s.cpu) / float64(max(len(s.lives), 1)) }
+func (s storm) restEach() float64 { return millis(s.rest) / float64(max(len(s.lives), 1)) }
 
 func (s storm) quantile(q float64) float64 {
 	took := make([]time.Duration, 0, len(s.lives))
