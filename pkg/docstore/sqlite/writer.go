@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"time"
 
 	"quittance/pkg/docstore/internal/engine"
@@ -89,6 +90,7 @@ func (w *writer) run() {
 	defer close(w.e.written)
 	batch := make([]*op, 0, w.e.opts.Batch)
 	for first := range w.e.queue {
+		runtime.Gosched() // whoever can run may queue something, too: fewer commits, and no wait where nobody else is at work
 		batch = w.fill(append(batch[:0], first))
 		w.e.wal.gate.Lock()
 		w.commit(batch)
