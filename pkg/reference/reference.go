@@ -34,8 +34,8 @@ const (
 	KindProduct  = "product"
 )
 
-// Pauses of the memory in front of the copy. A revoked key works at most
-// cacheFor longer in a process that has just seen it.
+// Pauses of the memory in front of the copy. A revoked key works, and a disabled
+// account is offered, at most cacheFor longer in a process that has just seen it.
 const (
 	cacheFor = 2 * time.Second
 	missFor  = time.Second
@@ -256,7 +256,8 @@ func (c *Copy) Account(ctx context.Context, account string) (provider.Account, *
 	return acc, ref.GetAccount().GetAccount(), err
 }
 
-// Accounts lists a merchant's provider accounts that are in use, by id.
+// Accounts lists a merchant's provider accounts that are in use, by id. They are
+// others' as well, and not to be changed.
 func (c *Copy) Accounts(ctx context.Context, merchant string) ([]*orderv1.ProviderAccount, error) {
 	now := c.now()
 	refs, ok := c.known(accountsOf(merchant), now)

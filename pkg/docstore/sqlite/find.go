@@ -9,9 +9,9 @@ import (
 	"quittance/pkg/docstore/internal/engine"
 )
 
-// limit ends a statement. SQLite looks at a bound limit while it plans, and so
+// upTo ends a statement. SQLite looks at a bound limit while it plans, and so
 // would make the plan anew whenever it is bound; it doesn't look at a sum.
-const limit = " LIMIT 0 + ?"
+const upTo = " LIMIT 0 + ?"
 
 // Find implements docstore.Store. Each page is a query of its own that starts
 // where the page before ended; it holds nothing between pages.
@@ -67,6 +67,6 @@ func (s *store) find(scan engine.Scan) (string, []driver.Value) {
 		need(column+" < ?", scan.To)
 	}
 	return "SELECT " + s.sql.columns + " FROM " + quote(tableName(s.spec.Name)) +
-			" WHERE " + strings.Join(where, " AND ") + " ORDER BY " + order + limit,
+			" WHERE " + strings.Join(where, " AND ") + " ORDER BY " + order + upTo,
 		append(args, int64(scan.Limit)+1)
 }

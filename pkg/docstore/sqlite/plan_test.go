@@ -63,7 +63,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 			}
 			explained++
 			if strings.Contains(sql, "LIMIT ?") {
-				t.Errorf("%s: planned anew at each call, see limit", sql)
+				t.Errorf("%s: planned anew at each call, see upTo", sql)
 			}
 			args := make([]driver.Value, strings.Count(sql, "?"))
 			rows, err := c.raw.(driver.Queryer).Query("EXPLAIN QUERY PLAN "+sql, args) //nolint:staticcheck // no named values needed
@@ -73,7 +73,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 			plan := make([]driver.Value, 4)
 			for rows.Next(plan) == nil {
 				detail := plan[3].(string)
-				_, where, _ := strings.Cut(strings.TrimSuffix(sql, limit), "WHERE")
+				_, where, _ := strings.Cut(strings.TrimSuffix(sql, upTo), "WHERE")
 				bounded := strings.Count(detail, "?") == strings.Count(where, "?") || strings.Contains(detail, "id=?)")
 				if !strings.HasPrefix(detail, "SEARCH ") || !strings.Contains(detail, " USING ") || !bounded {
 					t.Errorf("%s\n  %s", sql, detail)

@@ -136,11 +136,11 @@ func newStatements(spec docstore.StoreSpec) statements {
 	s.delete = "DELETE FROM " + table + " WHERE id = ? AND version = ?"
 
 	s.due = "SELECT 1 FROM " + table + " WHERE claim_at <= ? LIMIT 1"
-	s.claimable = "SELECT " + s.columns + " FROM " + table + " WHERE claim_at <= ? ORDER BY claim_at, id" + limit
+	s.claimable = "SELECT " + s.columns + " FROM " + table + " WHERE claim_at <= ? ORDER BY claim_at, id" + upTo
 	s.claim = "UPDATE " + table + " SET version = ?, lease = ?, lease_until = ?, claim_at = ? WHERE id = ?"
 	s.nextDue = "SELECT claim_at FROM " + table + " WHERE claim_at >= ? ORDER BY claim_at LIMIT 1"
 
-	s.unpublished = "SELECT " + s.columns + " FROM " + table + " WHERE relay_at <= ? ORDER BY relay_at, id" + limit
+	s.unpublished = "SELECT " + s.columns + " FROM " + table + " WHERE relay_at <= ? ORDER BY relay_at, id" + upTo
 	s.publish = "UPDATE " + table + ` SET published = max(published, min(?1, emitted)),
 		relay_at = CASE WHEN max(published, ?1) >= emitted THEN NULL ELSE relay_at END
 		WHERE id = ?2 AND (published < min(?1, emitted) OR (relay_at IS NOT NULL AND max(published, ?1) >= emitted))`
