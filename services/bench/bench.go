@@ -171,6 +171,7 @@ func Run(ctx context.Context, s Settings, w io.Writer) (_ *Report, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	b := &bench{Settings: s, dir: dir, report: &Report{Machine: machine(), Versions: versions(), Settings: s, Started: time.Now()}}
+	all, stolen := ticks()
 	for _, row := range rows {
 		if !slices.Contains(s.Rows, row.name) {
 			continue
@@ -180,6 +181,9 @@ func Run(ctx context.Context, s Settings, w io.Writer) (_ *Report, err error) {
 			return nil, fmt.Errorf("%s: %w", row.name, err)
 		}
 		fmt.Fprintf(w, "%s: %s\n", row.name, time.Since(begun).Round(time.Second))
+	}
+	if endAll, endStolen := ticks(); endAll > all {
+		b.report.Machine.Stolen = 100 * (endStolen - stolen) / (endAll - all)
 	}
 	b.report.Took = time.Since(b.report.Started).Round(time.Second).String()
 	return b.report, nil

@@ -17,12 +17,6 @@ import (
 	"quittance/pkg/app"
 )
 
-// Parts of the processor time that belong to no component.
-const (
-	hopCollector = "garbage collector"
-	hopElse      = "the rest of the runtime"
-)
-
 // hops does once more what was measured, under the profiler, which costs a little
 // itself, and says where the processor time of each of its n went.
 func (b *bench) hops(w *world, row, kind, unit string, f func() (n int, err error)) error {
@@ -46,7 +40,7 @@ func (b *bench) hops(w *world, row, kind, unit string, f func() (n int, err erro
 	}
 	most := func(x, y string) int { return cmp.Or(cmp.Compare(spent[y], spent[x]), strings.Compare(x, y)) }
 	for _, hop := range slices.SortedFunc(maps.Keys(spent), most) {
-		b.report.add(row, kind, "CPU of "+hop, unit, "", millis(spent[hop])/float64(max(n, 1)))
+		b.report.add(row, kind, "of which "+hop, unit, "", millis(spent[hop])/float64(max(n, 1)))
 	}
 	return nil
 }
@@ -69,16 +63,22 @@ func byHop(path string) (map[string]time.Duration, error) {
 	return spent, nil
 }
 
+// hopOf says whose a sample is. Goroutines of the NATS server lose the labels that
+// they inherit to labels of its own, or have those of who connected.
 func hopOf(s *profile.Sample) string {
-	if labels := s.Label[app.ComponentLabel]; len(labels) > 0 {
+	in := func(prefix string) bool {
+		return slices.ContainsFunc(s.Location, func(at *profile.Location) bool {
+			return slices.ContainsFunc(at.Line, func(line profile.Line) bool { return strings.HasPrefix(line.Function.Name, prefix) })
+		})
+	}
+	labels := s.Label[app.ComponentLabel]
+	switch {
+	case in("github.com/nats-io/nats-server/v2/server."):
+		return "NATS server"
+	case len(labels) > 0:
 		return labels[0]
+	case in("runtime.gcBgMarkWorker"), in("runtime.bgsweep"):
+		return "garbage collector"
 	}
-	for _, at := range s.Location {
-		for _, line := range at.Line {
-			if strings.HasPrefix(line.Function.Name, "runtime.gcBgMarkWorker") || line.Function.Name == "runtime.bgsweep" {
-				return hopCollector
-			}
-		}
-	}
-	return hopElse
+	return "the rest of the runtime"
 }

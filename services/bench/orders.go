@@ -15,7 +15,7 @@ const mostOrders = 400
 // orders takes whole orders through, closed loop.
 func (b *bench) orders(ctx context.Context) error {
 	return b.within(ctx, func(ctx context.Context, w *world) error {
-		if err := w.stock(ctx, int(mostOrders*b.Orders.Seconds())*b.Repeats*len(b.Buyers)+1000); err != nil {
+		if err := w.stock(ctx, int(mostOrders*b.Orders.Seconds())*(b.Repeats+1)*len(b.Buyers)+1000); err != nil {
 			return err
 		}
 		if _, err := w.storm(ctx, b.Orders/2, 8); err != nil { // warm
@@ -70,7 +70,8 @@ func (b *bench) ordered(kind string, s storm) {
 // customer's browser and the provider make, those that are made of the provider
 // and the webhooks, and two calls over gRPC (create, watch). Marks, which go out in
 // batches, reads and the mail are given for nothing. cpu is the processor time of
-// an order by the same count, in ms. 0: no floors were measured.
+// an order by the same count, in ms; a request that is served is taken to cost what
+// one costs that is made. 0: no floors were measured.
 func (b *bench) limit(s storm) (rate, cpu float64) {
 	sum, n := s.count.Sum(), float64(max(len(s.lives), 1))
 	pages := 0

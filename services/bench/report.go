@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -34,6 +35,9 @@ type Machine struct {
 	// Load is the load average of a minute, five and fifteen at the start: a busy
 	// machine makes no figures.
 	Load string `json:"load"`
+	// Stolen is the share of the processors' time, in percent, that the hypervisor
+	// gave to others during the run (proc_stat(5)): nothing without one.
+	Stolen float64 `json:"stolen"`
 }
 
 // Figure is one measured quantity.
@@ -83,8 +87,8 @@ func (r *Report) JSON(w io.Writer) error {
 
 // head says where and with what the run was made.
 func (r *Report) head() string {
-	return fmt.Sprintf("%s, %d cores, %s, %s; load %s at the start; %s; commit %s; %d repeats; started %s, took %s",
-		r.Machine.CPU, r.Machine.Cores, r.Machine.Memory, r.Machine.System, r.Machine.Load,
+	return fmt.Sprintf("%s, %d cores, %s, %s; load %s at the start, %s %% of the processors' time stolen; %s; commit %s; %d repeats; started %s, took %s",
+		r.Machine.CPU, r.Machine.Cores, r.Machine.Memory, r.Machine.System, r.Machine.Load, number(r.Machine.Stolen),
 		r.Versions["go"], r.Versions["commit"], r.Settings.Repeats, r.Started.UTC().Format(time.RFC3339), r.Took)
 }
 
@@ -136,6 +140,23 @@ func machine() Machine {
 		Memory: field("/proc/meminfo", "MemTotal"), System: runtime.GOOS + " " + firstLine("/proc/sys/kernel/osrelease"),
 		Load: strings.Join(strings.Fields(firstLine("/proc/loadavg") + " ? ? ?")[:3], " "),
 	}
+}
+
+// ticks of all processors since the machine was started, and those of them that were
+// stolen; 0 if the system doesn't say.
+func ticks() (all, stolen float64) {
+	const steal = 7 // the eighth; the ninth and tenth are parts of the first and second
+	for i, v := range strings.Fields(strings.TrimPrefix(firstLine("/proc/stat"), "cpu")) {
+		n, err := strconv.ParseFloat(v, 64)
+		if err != nil || i > steal {
+			break
+		}
+		all += n
+		if i == steal {
+			stolen = n
+		}
+	}
+	return all, stolen
 }
 
 // field is the value of a line "name : value", empty if there is none.

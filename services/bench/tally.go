@@ -16,8 +16,8 @@ type Count struct {
 	// Inserts are new documents, Changes updates, claims and deletes that changed
 	// one; Marks documents marked as published in batches.
 	Inserts, Changes, Marks int
-	// Gets are documents read by id, Finds pages of queries; other reads are of
-	// loops that look whether there is something to do.
+	// Gets are documents read by id, Finds pages of queries. What an update reads
+	// itself, and loops that look whether there is something to do, are not counted.
 	Gets, Finds int
 	// Messages were published, Handled came from the bus.
 	Messages, Handled int
@@ -25,6 +25,15 @@ type Count struct {
 
 // Writes are those that changed a document.
 func (c Count) Writes() int { return c.Inserts + c.Changes }
+
+// Reads are those that services ask for.
+func (c Count) Reads() int { return c.Gets + c.Finds }
+
+// Done is the count without reads: while it stays, nothing happens.
+func (c Count) Done() Count {
+	c.Gets, c.Finds = 0, 0
+	return c
+}
 
 func (c Count) plus(d Count, sign int) Count {
 	return Count{
@@ -36,9 +45,6 @@ func (c Count) plus(d Count, sign int) Count {
 
 // Counts by service.
 type Counts map[string]Count
-
-// Reads are those that a request or an event asked for.
-func (c Count) Reads() int { return c.Gets + c.Finds }
 
 // Since gives what was done after an earlier look.
 func (c Counts) Since(before Counts) Counts {
@@ -57,7 +63,7 @@ func (c Counts) Sum() (sum Count) {
 	return sum
 }
 
-// Tally counts document writes and bus messages by service. Its methods Engine
+// Tally counts reads and writes of documents and messages of the bus by service. Its methods Engine
 // and Bus are those of standalone.Options.
 type Tally struct {
 	// Detail is told of each operation, one at a time; nil: nobody.
@@ -89,7 +95,7 @@ func (t *Tally) add(service, detail string, c Count) {
 	}
 }
 
-// Engine counts what a service writes.
+// Engine counts what a service reads and writes.
 func (t *Tally) Engine(service string, e docstore.Engine) docstore.Engine {
 	return talliedEngine{e, service, t}
 }

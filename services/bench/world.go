@@ -192,7 +192,7 @@ func (w *world) settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if after.Sum() == before.Sum() {
+		if after.Sum().Done() == before.Sum().Done() {
 			return nil
 		}
 	}

@@ -35,10 +35,10 @@ func TestAnOrderCostsFewWrites(t *testing.T) {
 	}
 	settle := func() { // until nothing is written for as long as batches take
 		for {
-			before := counted.Counts().Sum()
+			before := counted.Counts().Sum().Done()
 			timer := time.NewTimer(4 * time.Second)
 			<-timer.C
-			if counted.Counts().Sum() == before {
+			if counted.Counts().Sum().Done() == before {
 				return
 			}
 		}
@@ -60,12 +60,12 @@ func TestAnOrderCostsFewWrites(t *testing.T) {
 
 	counts := counted.Counts().Since(before)
 	sum := counts.Sum()
-	t.Logf("%-14s %7s %7s %9s", "service", "writes", "marks", "messages")
+	t.Logf("%-14s %7s %7s %7s %9s", "service", "reads", "writes", "marks", "messages")
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		c := counts[name]
-		t.Logf("%-14s %7d %7d %9d", name, c.Writes(), c.Marks, c.Messages)
+		t.Logf("%-14s %7d %7d %7d %9d", name, c.Reads(), c.Writes(), c.Marks, c.Messages)
 	}
-	t.Logf("%-14s %7d %7d %9d", "all", sum.Writes(), sum.Marks, sum.Messages)
+	t.Logf("%-14s %7d %7d %7d %9d", "all", sum.Reads(), sum.Writes(), sum.Marks, sum.Messages)
 	if n := sum.Writes(); n > 22 {
 		t.Errorf("%d writes", n)
 	}
