@@ -138,6 +138,9 @@ func Flags(args []string, w io.Writer) (Settings, error) {
 	if set.NArg() > 0 {
 		return s, fmt.Errorf("unknown argument %q", set.Arg(0))
 	}
+	if !slices.Equal(s.Sizes, slices.Compact(slices.Sorted(slices.Values(s.Sizes)))) {
+		return s, fmt.Errorf("-sizes %v must grow", s.Sizes)
+	}
 	return s, nil
 }
 
@@ -163,7 +166,8 @@ type bench struct {
 	dir    string // for data, deleted at the end
 }
 
-// Run measures and returns the report; progress goes to w.
+// Run measures and returns the report; progress goes to w. With an error the report
+// has what was measured before.
 func Run(ctx context.Context, s Settings, w io.Writer) (_ *Report, err error) {
 	dir, err := os.MkdirTemp("", "quittance-bench-")
 	if err != nil {
@@ -177,8 +181,9 @@ func Run(ctx context.Context, s Settings, w io.Writer) (_ *Report, err error) {
 			continue
 		}
 		begun := time.Now()
-		if err := row.measure(b, ctx); err != nil {
-			return nil, fmt.Errorf("%s: %w", row.name, err)
+		if err = row.measure(b, ctx); err != nil {
+			err = fmt.Errorf("%s: %w", row.name, err)
+			break
 		}
 		fmt.Fprintf(w, "%s: %s\n", row.name, time.Since(begun).Round(time.Second))
 	}
@@ -186,26 +191,27 @@ func Run(ctx context.Context, s Settings, w io.Writer) (_ *Report, err error) {
 		b.report.Machine.Stolen = 100 * (endStolen - stolen) / (endAll - all)
 	}
 	b.report.Took = time.Since(b.report.Started).Round(time.Second).String()
-	return b.report, nil
+	return b.report, err
 }
 
-// Main is the program: it measures, prints and writes.
+// Main is the program: it measures, prints and writes, if need be what there is
+// before a row that failed.
 func Main(ctx context.Context, s Settings, out, progress io.Writer) error {
-	report, err := Run(ctx, s, progress)
-	if err != nil {
-		return err
+	report, failed := Run(ctx, s, progress)
+	if report == nil {
+		return failed
 	}
 	if s.JSON != "" {
 		f, err := os.Create(s.JSON)
 		if err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 		if err := errors.Join(report.JSON(f), f.Close()); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
 	if s.Markdown {
-		return report.Markdown(out)
+		return errors.Join(failed, report.Markdown(out))
 	}
-	return report.Table(out)
+	return errors.Join(failed, report.Table(out))
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -87,8 +88,23 @@ func TestEveryRowComesOut(t *testing.T) {
 	}
 }
 
+// TestAFailedRowLeavesTheReport: a run that fails late has cost a quarter of an hour.
+func TestAFailedRowLeavesTheReport(t *testing.T) {
+	settings := bench.Quick()
+	settings.JSON = filepath.Join(t.TempDir(), "report.json")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	if err := bench.Main(ctx, settings, &out, t.Output()); !errors.Is(err, context.Canceled) {
+		t.Errorf("err %v", err)
+	}
+	if raw, err := os.ReadFile(settings.JSON); err != nil || !json.Valid(raw) || out.Len() == 0 {
+		t.Errorf("%v, report %q, table %q", err, raw, out.String())
+	}
+}
+
 func TestFlagsRefuse(t *testing.T) {
-	for _, args := range [][]string{{"-rows", "floors,cellar"}, {"-repeats", "0"}, {"-sizes", "10,x"}, {"-orders", "-1s"}, {"more"}} {
+	for _, args := range [][]string{{"-rows", "floors,cellar"}, {"-repeats", "0"}, {"-sizes", "10,x"}, {"-sizes", "10,10"}, {"-orders", "-1s"}, {"more"}} {
 		if _, err := bench.Flags(args, &bytes.Buffer{}); err == nil {
 			t.Errorf("%v is taken", args)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 
 	"quittance/pkg/event"
 	"quittance/pkg/id"
@@ -130,8 +131,26 @@ func (w *world) start(ctx context.Context) (err error) {
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("not ready: %s", resp.Status)
 		}
-		return nil
+		return w.connected(ctx)
 	})
+}
+
+// connected brings the connection to a system that was started again up, if there
+// is one: it would go on to pause after what it has tried in vain.
+func (w *world) connected(ctx context.Context) error {
+	if w.conn == nil {
+		return nil
+	}
+	w.conn.ResetConnectBackoff()
+	w.conn.Connect()
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for state := w.conn.GetState(); state != connectivity.Ready; state = w.conn.GetState() {
+		if !w.conn.WaitForStateChange(ctx, state) {
+			return fmt.Errorf("gRPC connection: %s", state)
+		}
+	}
+	return nil
 }
 
 func (w *world) close() error {
