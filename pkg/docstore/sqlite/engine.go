@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"quittance/pkg/docstore"
 	"quittance/pkg/docstore/internal/engine"
 )
@@ -72,7 +74,7 @@ type Engine struct {
 	closing chan struct{} // closed when the engine is
 	written chan struct{} // closed when the writer has ended
 	reads   chan func(*conn)
-	reading sync.WaitGroup // until the readers have ended
+	reading errgroup.Group // of the readers
 	wal     *checkpointer
 
 	mu     sync.Mutex
@@ -109,8 +111,7 @@ func Open(ctx context.Context, path string, opts Options) (*Engine, error) {
 	}
 	if err != nil {
 		close(e.closing)
-		e.reading.Wait()
-		return nil, errors.Join(err, w.close())
+		return nil, errors.Join(err, e.reading.Wait(), w.close())
 	}
 	go (&writer{e: e, conn: w}).run()
 	if err := e.submit(ctx, func(w *conn, _ *op) error { return setUp(w) }); err != nil {
@@ -212,8 +213,7 @@ func (e *Engine) Close() error {
 	close(e.closing)
 	close(e.queue)
 	<-e.written
-	e.reading.Wait()
-	return e.wal.stop()
+	return errors.Join(e.reading.Wait(), e.wal.stop())
 }
 
 // startReaders opens the connections that read, each with a goroutine of its own,
@@ -226,14 +226,13 @@ func (e *Engine) startReaders() error {
 		if err != nil {
 			return err
 		}
-		e.reading.Go(func() {
-			defer func() { _ = c.close() }() // it has changed nothing
+		e.reading.Go(func() error {
 			for {
 				select {
 				case f := <-e.reads:
 					f(c)
 				case <-e.closing:
-					return
+					return c.close()
 				}
 			}
 		})
@@ -241,9 +240,9 @@ func (e *Engine) startReaders() error {
 	return nil
 }
 
-// read has a reader run f and returns what that finds. If ctx
-// ends first the caller does not wait any longer: a disk that hangs, or a file
-// that others keep locked, holds the connection, not the caller.
+// read has a reader run f and returns what that finds. If ctx ends first the caller
+// does not wait any longer: a disk that hangs, or a file that others keep locked,
+// holds the reader, not the caller.
 func read[T any](ctx context.Context, e *Engine, f func(*conn) (T, error)) (found T, err error) {
 	if err := ctx.Err(); err != nil {
 		return found, err
