@@ -92,12 +92,11 @@ func Open(ctx context.Context, cfg Config, opt Options) (_ *System, err error) {
 	if s.secrets, err = loadSecrets(cfg); err != nil {
 		return nil, err
 	}
-	as(ctx, "NATS server", func(context.Context) { s.nats, err = StartNATS(cfg.DataDir) })
-	if err != nil {
+	if s.nats, err = StartNATS(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	as(ctx, "NATS client", func(ctx context.Context) {
-		s.bus, err = bus.Connect(ctx, bus.Config{
+	s.bus, err = as(ctx, "NATS client", func(ctx context.Context) (*bus.Bus, error) {
+		return bus.Connect(ctx, bus.Config{
 			InProcess: s.nats, Name: "standalone",
 			Options: bus.Options{Log: s.telemetry.Logger, Tracer: s.telemetry.Tracer, Meter: s.telemetry.Meter},
 		})
@@ -122,8 +121,9 @@ func Open(ctx context.Context, cfg Config, opt Options) (_ *System, err error) {
 
 // as opens a part whose goroutines have its name in profiles, as components have
 // theirs.
-func as(ctx context.Context, name string, open func(context.Context)) {
-	pprof.Do(ctx, pprof.Labels(app.ComponentLabel, name), open)
+func as[T any](ctx context.Context, name string, open func(context.Context) (T, error)) (part T, err error) {
+	pprof.Do(ctx, pprof.Labels(app.ComponentLabel, name), func(ctx context.Context) { part, err = open(ctx) })
+	return part, err
 }
 
 // listen opens the listeners first, so that the addresses in links are known.
@@ -156,10 +156,8 @@ func (s *System) listen(ctx context.Context) error {
 
 // deps opens a service's own store and gives what the service stands on.
 func (s *System) deps(ctx context.Context, name string, opt Options) (service.Deps, error) {
-	var engine docstore.Engine
-	var err error
-	as(ctx, "store of "+name, func(ctx context.Context) {
-		engine, err = sqlite.Open(ctx, filepath.Join(s.cfg.DataDir, name+".db"), sqlite.Options{})
+	engine, err := as(ctx, "store of "+name, func(ctx context.Context) (docstore.Engine, error) {
+		return sqlite.Open(ctx, filepath.Join(s.cfg.DataDir, name+".db"), sqlite.Options{})
 	})
 	if err != nil {
 		return service.Deps{}, fmt.Errorf("store of %s: %w", name, err)
