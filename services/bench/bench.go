@@ -35,7 +35,7 @@ type Settings struct {
 	Steady time.Duration `json:"steady"`
 	// JSON is where the report goes besides, empty: nowhere.
 	JSON string `json:"-"`
-	// Markdown prints the table as docs/performance.md has it.
+	// Markdown prints the table as docs/performance-figures.md has it.
 	Markdown bool `json:"-"`
 	// Profile is a directory in which the profiles of the tables by hop stay; empty:
 	// they are deleted.
@@ -130,7 +130,7 @@ func Flags(args []string, w io.Writer) (Settings, error) {
 	count("in-flight", "orders under way when the bus is lost (default 20)", &s.InFlight)
 	length("steady", "how long the row steady runs at half load (default 10m)", &s.Steady)
 	set.StringVar(&s.JSON, "json", "", "file for the whole report")
-	set.BoolVar(&s.Markdown, "markdown", false, "print the table of docs/performance.md")
+	set.BoolVar(&s.Markdown, "markdown", false, "print the table of docs/performance-figures.md")
 	set.StringVar(&s.Profile, "profile", "", "directory in which the profiles of the tables by hop stay")
 	if err := set.Parse(args); err != nil {
 		return s, err
@@ -197,21 +197,25 @@ func Run(ctx context.Context, s Settings, w io.Writer) (_ *Report, err error) {
 // Main is the program: it measures, prints and writes, if need be what there is
 // before a row that failed.
 func Main(ctx context.Context, s Settings, out, progress io.Writer) error {
-	report, failed := Run(ctx, s, progress)
+	report, err := Run(ctx, s, progress)
 	if report == nil {
-		return failed
+		return err
 	}
+	return errors.Join(err, s.write(report, out))
+}
+
+func (s Settings) write(report *Report, out io.Writer) error {
 	if s.JSON != "" {
 		f, err := os.Create(s.JSON)
 		if err != nil {
-			return errors.Join(failed, err)
+			return err
 		}
 		if err := errors.Join(report.JSON(f), f.Close()); err != nil {
-			return errors.Join(failed, err)
+			return err
 		}
 	}
 	if s.Markdown {
-		return errors.Join(failed, report.Markdown(out))
+		return report.Markdown(out)
 	}
-	return errors.Join(failed, report.Table(out))
+	return report.Table(out)
 }

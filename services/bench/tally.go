@@ -63,8 +63,8 @@ func (c Counts) Sum() (sum Count) {
 	return sum
 }
 
-// Tally counts reads and writes of documents and messages of the bus by service. Its methods Engine
-// and Bus are those of standalone.Options.
+// Tally counts reads and writes of documents and messages of the bus by service.
+// Its methods Engine and Bus are those of standalone.Options.
 type Tally struct {
 	// Detail is told of each operation, one at a time; nil: nobody.
 	Detail func(text string)

@@ -27,18 +27,21 @@ func (b *bench) webhooks(ctx context.Context) error {
 				return err
 			}
 			next := emitArgs{First: 1, N: x.n, PerSecond: x.perSecond, Bytes: x.size}
-			once := func(keep func(name, unit, aim string, value float64)) (requests int, err error) {
-				requests, err = webhook(ctx, w, next, keep)
+			once := func() (burst, error) {
+				s, err := w.burst(ctx, next)
 				next.First += next.N
-				return requests, err
+				return s, err
 			}
 			for range b.Repeats {
-				if _, err := once(func(name, unit, aim string, v float64) { b.report.add(rowWebhooks, x.kind, name, unit, aim, v) }); err != nil {
+				s, err := once()
+				if err != nil {
 					return err
 				}
+				b.told(x.kind, s)
 			}
 			return b.hops(w, rowWebhooks, x.kind, "ms per delivery", func() (int, error) {
-				return once(func(string, string, string, float64) {})
+				s, err := once()
+				return s.got.Requests, err
 			})
 		}); err != nil {
 			return err
@@ -47,37 +50,47 @@ func (b *bench) webhooks(ctx context.Context) error {
 	return nil
 }
 
-// webhook measures once and tells keep the figures.
-func webhook(ctx context.Context, w *world, what emitArgs, keep func(name, unit, aim string, value float64)) (requests int, err error) {
+// burst is what came of events.
+type burst struct {
+	events    int
+	took, cpu time.Duration // cpu is the system's
+	got       received
+}
+
+// burst brings events to the bus and waits until the receiver has accepted their
+// webhooks.
+func (w *world) burst(ctx context.Context, what emitArgs) (s burst, err error) {
 	before, err := w.system.usage()
 	if err != nil {
-		return 0, err
+		return s, err
 	}
 	hooked, err := w.accepted()
 	if err != nil {
-		return 0, err
+		return s, err
 	}
 	begun := time.Now()
 	if err := w.system.ask("emit", what, nil); err != nil {
-		return 0, err
+		return s, err
 	}
 	if err := w.received(ctx, hooked+what.N); err != nil {
-		return 0, err
+		return s, err
 	}
-	took := time.Since(begun)
+	s.events, s.took = what.N, time.Since(begun)
 	after, err := w.system.usage()
 	if err != nil {
-		return 0, err
+		return s, err
 	}
-	var got received
-	if err := w.receiver.ask("take", nil, &got); err != nil {
-		return 0, err
-	}
-	keep("deliveries", "/s", "", float64(what.N)/took.Seconds())
-	keep("CPU of the services", "ms per delivery", "≤ 0.3", millis(after.CPU-before.CPU)/float64(got.Requests))
-	keep("event → first request p50", "ms", "", quantile(got.First, 0.5))
-	keep("event → first request p99", "ms", "", quantile(got.First, 0.99))
-	keep("event → accepted p50", "ms", "", quantile(got.Done, 0.5))
-	keep("event → accepted p99", "ms", "", quantile(got.Done, 0.99))
-	return got.Requests, nil
+	s.cpu = after.CPU - before.CPU
+	err = w.receiver.ask("take", nil, &s.got)
+	return s, err
+}
+
+func (b *bench) told(kind string, s burst) {
+	add := func(name, unit, aim string, v float64) { b.report.add(rowWebhooks, kind, name, unit, aim, v) }
+	add("deliveries", "/s", "", float64(s.events)/s.took.Seconds())
+	add("CPU of the services", "ms per delivery", "≤ 0.3", millis(s.cpu)/float64(s.got.Requests))
+	add("event → first request p50", "ms", "", quantile(s.got.First, 0.5))
+	add("event → first request p99", "ms", "", quantile(s.got.First, 0.99))
+	add("event → accepted p50", "ms", "", quantile(s.got.Done, 0.5))
+	add("event → accepted p99", "ms", "", quantile(s.got.Done, 0.99))
 }
